@@ -1,1 +1,2 @@
-
+from .matches import Matches
+from .similarity import SimilarityMatcher, similarity_matches

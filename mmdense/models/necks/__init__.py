@@ -1,1 +1,1 @@
-
+from .projector import Projector

@@ -1,1 +1,2 @@
-
+from .base import DenseSSL
+from .densecl import DenseCL

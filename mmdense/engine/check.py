@@ -1,0 +1,179 @@
+"""Look at a pretraining config before it runs: what fits the data, what does not, what it costs."""
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, MODELS, DefaultScope
+from PIL import Image
+from torch import nn
+from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
+
+from mmdense.structures import Views
+
+from .recipe import RunFacts
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the answer: whether it fits, what was looked at, and what it says."""
+    fits: bool
+    subject: str
+    text: str
+
+
+def view_sizes(cfg: Config) -> list[int]:
+    """Sides in pixels of the views that the training pipeline makes."""
+    def crops(node) -> Iterator[int]:
+        if isinstance(node, dict):
+            if str(node.get('type')).endswith('RandomResizedCrop'):
+                size = node['size']
+                yield size if isinstance(size, int) else max(size)
+            node = list(node.values())
+        if isinstance(node, (list, tuple)):
+            for child in node:
+                yield from crops(child)
+    return sorted(set(crops(cfg.train_dataloader['dataset'].get('pipeline', []))))
+
+
+def image_sides(cfg: Config, count: int = 32) -> list[int]:
+    """Shorter sides in pixels of up to ``count`` images, spread over the dataset."""
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
+        dataset = DATASETS.build(copy.deepcopy(cfg.train_dataloader['dataset']))
+    places = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int))
+    sides = []
+    for place in places:
+        with Image.open(dataset.get_data_info(int(place))['img_path']) as image:
+            sides.append(min(image.size))
+    return sides
+
+
+def check_data(cfg: Config, facts: RunFacts) -> Iterator[Finding]:
+    """Compare crop and image size, and state the run."""
+    epochs = facts.iterations * facts.per_process * facts.processes / max(facts.images, 1)
+    yield Finding(facts.batch <= facts.images, 'run',
+                  f'{facts.images} images, batch {facts.per_process} x {facts.processes} processes'
+                  f' x {facts.accumulation} accumulated = {facts.batch}, {facts.steps} steps, '
+                  f'{epochs:.1f} epochs')
+    sides, sizes = image_sides(cfg), view_sizes(cfg)
+    for size in sizes:
+        yield Finding(size <= np.median(sides), 'crop',
+                      f'views of {size} px from images of {int(np.median(sides))} px (shorter '
+                      'side, median)' + ('' if size <= np.median(sides) else
+                                         ': views are blown up, make them smaller'))
+
+
+def check_method(model: dict, facts: RunFacts) -> Iterator[Finding]:
+    """Compare queue, warm-ups and twin with the dataset and the run."""
+    if 'queue' in model:
+        size, own = model['queue']['size'], model['queue'].get('own_image', 'negative')
+        copies = size / max(facts.images, 1)
+        fits = own == 'masked' or copies <= 0.5
+        yield Finding(fits, 'queue', f'{size} keys hold each image {copies:.1f} times' + (
+            '' if fits else ': old keys of a query\'s own image are negatives; at most '
+            f"{facts.images // 2}, or queue.own_image='masked'"))
+    for name, value in model.items():
+        if name.endswith('_warmup'):
+            share = value / facts.steps
+            yield Finding(share <= 0.1, 'warm-up',
+                          f'{name} = {value} steps is {share:.0%} of the run')
+    if 'twin' in model:
+        momentum = model['twin'].get('momentum', 0.999)
+        left = momentum ** facts.steps
+        yield Finding(left <= 0.05, 'twin', f'momentum {momentum} averages over '
+                      f'{1 / max(1 - momentum, 1e-9):.0f} steps; {left:.1%} of its start is left '
+                      'at the end')
+
+
+def check_learning_rate(cfg: Config, facts: RunFacts) -> Iterator[Finding]:
+    """Compare the learning rate's batch with the run's."""
+    lr = cfg.optim_wrapper['optimizer']['lr']
+    scale = cfg.get('auto_scale_lr') or {}
+    base = scale.get('base_batch_size', facts.batch)
+    fits = base == facts.batch or scale.get('enable', False)
+    yield Finding(fits, 'learning rate', f'{lr} is for a batch of {base}, this one is '
+                  f'{facts.batch}' + ('' if fits else f': linearly {lr * facts.batch / base:.3g} '
+                                      '(--cfg-options auto_scale_lr.enable=True)'))
+
+
+def check_batch_norm(model: nn.Module, cfg: Config, facts: RunFacts) -> Iterator[Finding]:
+    """Say how BatchNorm is fed in the trained network and in its twin."""
+    norms = [m for name, m in model.named_modules()
+             if isinstance(m, _BatchNorm) and not name.startswith('twin.')]
+    if not norms:
+        yield Finding(True, 'BatchNorm', 'none')
+        return
+    synced = any(isinstance(m, SyncBatchNorm) for m in norms)
+    seen = facts.per_process * (facts.processes if synced else 1)
+    yield Finding(seen >= 8, 'BatchNorm', f'{len(norms)} layers over {seen} images'
+                  + (' (all processes)' if synced else ' (each process by itself)'))
+    bn = cfg.model.get('twin', {}).get('bn')
+    if bn is not None:
+        leaks = bn == 'plain' or (bn == 'shuffle' and facts.processes == 1)
+        yield Finding(not leaks, 'twin BatchNorm', f"'{bn}' on {facts.processes} process(es)" + (
+            ": query and key share their batch's statistics and can give the answer away; "
+            "'split' avoids it on one process" if leaks else ''))
+
+
+def measure_step(model: nn.Module, size: int, channels: int, batch: int) -> tuple[float, float]:
+    """Time (s) and memory (MiB, saved for backward) of one training step on random views."""
+    device = next(model.parameters()).device
+    images = [torch.randn(batch, channels, size, size, device=device) for _ in range(2)]
+    whole = torch.tensor([0., 0., size, size], device=device)
+    views = Views(boxes=whole.expand(2, batch, 4), regions=None,
+                  flips=torch.zeros(2, batch, dtype=torch.bool, device=device),
+                  index=torch.arange(batch, device=device))
+    saved: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+    start = time.perf_counter()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss = sum(model.loss(images, views).values())
+    loss.backward()
+    seconds = time.perf_counter() - start
+    model.zero_grad(set_to_none=True)
+    weights = {p.data_ptr() for p in model.parameters()}
+    return seconds, sum(n for where, n in saved.items() if where not in weights) / 2 ** 20
+
+
+def check_cost(model: nn.Module, cfg: Config, facts: RunFacts) -> Iterator[Finding]:
+    """Measure two small steps here and scale them to the run's batch and length."""
+    size = max(view_sizes(cfg), default=224)
+    channels = len(cfg.model.get('data_preprocessor', {}).get('mean', [0, 0, 0]))
+    small = min(facts.per_process, 4 if size > 128 else 8)
+    model.train()
+    measure_step(model, size, channels, small)
+    half_s, half_mb = measure_step(model, size, channels, max(small // 2, 2))
+    seconds, megabytes = measure_step(model, size, channels, small)
+    slope = (small - max(small // 2, 2)) or 1
+    per_image = max((seconds - half_s) / slope, seconds / small / 4)
+    step = seconds + per_image * (facts.per_process - small)
+    memory = megabytes + max((megabytes - half_mb) / slope, 0) * (facts.per_process - small)
+    state = sum(t.numel() * t.element_size() for t in model.state_dict().values()) / 2 ** 20
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad) * 4 / 2 ** 20
+    device = 'the GPU here' if torch.cuda.is_available() else f'{torch.get_num_threads()} CPU cores'
+    hours = step * facts.iterations / 3600
+    length = f'{hours:.1f} h' if hours >= 1 else f'{hours * 60:.0f} min'
+    yield Finding(True, 'time', f'about {step:.2f} s an iteration and {length} in all on {device}, '
+                  'images not counted')
+    yield Finding(True, 'memory', f'about {memory + state + 3 * trained:.0f} MiB a process: '
+                  f'{memory:.0f} activations, {state:.0f} model, {3 * trained:.0f} gradients and '
+                  'optimiser')
+
+
+def check_config(cfg: Config, facts: RunFacts, measure: bool = True) -> list[Finding]:
+    """Return all findings on a pretraining config; ``measure`` also runs small steps."""
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
+        model = MODELS.build(copy.deepcopy(cfg.model))
+    if torch.cuda.is_available():
+        model.cuda()
+    findings = [*check_data(cfg, facts), *check_method(cfg.model, facts),
+                *check_learning_rate(cfg, facts), *check_batch_norm(model, cfg, facts)]
+    return findings + (list(check_cost(model, cfg, facts)) if measure else [])

@@ -1,0 +1,132 @@
+"""The auto recipe: settings that follow from dataset size, batch and steps.
+
+A published recipe is made for a million images and a hundred thousand steps. With 300 images and
+400 steps its warm-up covers the run, its twin is still random and its queue is full of old copies
+of the query's own images. ``recipe = 'auto'`` in a config (or ``--cfg-options recipe=auto``)
+replaces exactly the settings listed in :func:`auto_changes`, and the log names each.
+"""
+from __future__ import annotations
+
+import copy
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.dist import get_world_size
+from mmengine.logging import print_log
+from mmengine.registry import DATASETS, DefaultScope
+
+#: learning rate of AdamW at a batch of 32 images; it grows with the root of the batch
+BASE_LR = 1e-3
+WEIGHT_DECAY = 0.05
+#: share of the run that every warm-up takes, at most
+WARMUP = 0.05
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a run will see: counts of images, processes and iterations.
+
+    Attributes:
+        images: unlabelled images in the dataset.
+        per_process: images of one process's batch.
+        processes: number of processes.
+        accumulation: iterations an optimiser step.
+        iterations: iterations of the run.
+    """
+    images: int
+    per_process: int
+    processes: int
+    accumulation: int
+    iterations: int
+
+    @property
+    def batch(self) -> int:
+        """Images an optimiser step, over all processes."""
+        return self.per_process * self.processes * self.accumulation
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the run."""
+        return max(self.iterations // self.accumulation, 1)
+
+
+def count_processes() -> int:
+    """Number of processes of this run, also before its process group exists."""
+    return max(get_world_size(), int(os.environ.get('WORLD_SIZE', 1)))
+
+
+def read_facts(cfg: Config, processes: int | None = None) -> RunFacts:
+    """Read a config's :class:`RunFacts`; builds its dataset (no image is opened).
+
+    Raises:
+        ValueError: the config has no training data loader with a batch size, or no length.
+    """
+    loader, train = cfg.get('train_dataloader'), cfg.get('train_cfg') or {}
+    if not loader or 'batch_size' not in loader:
+        raise ValueError('the config has no train_dataloader.batch_size: a pretraining config is '
+                         'expected')
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
+        dataset = DATASETS.build(copy.deepcopy(loader['dataset']))
+    processes = processes or count_processes()
+    per_epoch = max(len(dataset) // (loader['batch_size'] * processes), 1)
+    iterations = train.get('max_iters') or train.get('max_epochs', 0) * per_epoch
+    if not iterations:
+        raise ValueError('the config has neither train_cfg.max_iters nor train_cfg.max_epochs')
+    accumulation = cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
+    return RunFacts(len(dataset), loader['batch_size'], processes, accumulation, iterations)
+
+
+def model_changes(model: dict, facts: RunFacts) -> dict[str, Any]:
+    """Settings of a method that the auto recipe changes, by dotted name."""
+    changes = {f'model.{name}': min(value, int(WARMUP * facts.steps))
+               for name, value in model.items() if name.endswith('_warmup')}
+    if 'twin' in model:
+        momentum = max(min(model['twin'].get('momentum', 0.999), 1 - 10 / facts.steps), 0.5)
+        changes['model.twin.momentum'] = round(momentum, 6)
+        changes['model.twin.bn'] = 'shuffle' if facts.processes > 1 else 'split'
+    if 'queue' in model:
+        changes['model.queue.size'] = min(model['queue']['size'], facts.images // 2)
+        changes['model.queue.own_image'] = 'masked'
+        changes['model.queue.init'] = 'empty'
+    return changes
+
+
+def auto_changes(cfg: Config, facts: RunFacts) -> dict[str, Any]:
+    """All settings that the auto recipe changes, by dotted name.
+
+    Warm-ups at most 5 % of the run; twin momentum at most 1 - 10/steps; queue at most half of
+    the images, the own image masked, no random start; AdamW with a 5 % warm-up and a cosine.
+    """
+    warmup = max(int(WARMUP * facts.iterations), 1)
+    lr = round(BASE_LR * (facts.batch / 32) ** 0.5, 8)
+    schedule = [dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warmup),
+                dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=warmup,
+                     end=facts.iterations, T_max=max(facts.iterations - warmup, 1))]
+    return {**model_changes(cfg.model, facts),
+            'optim_wrapper.optimizer': dict(type='AdamW', lr=lr, weight_decay=WEIGHT_DECAY),
+            'param_scheduler': schedule,
+            'auto_scale_lr.base_batch_size': facts.batch}
+
+
+def apply_recipe(cfg: Config, processes: int | None = None) -> None:
+    """Apply ``cfg.recipe`` in place; without one, or with ``'published'``, nothing changes.
+
+    Raises:
+        ValueError: another recipe.
+    """
+    recipe = cfg.get('recipe', 'published')
+    if recipe not in ('published', 'auto'):
+        raise ValueError(f"recipe={recipe!r}: expected 'published' or 'auto'")
+    if recipe == 'published':
+        return
+    facts = read_facts(cfg, processes)
+    for name, value in auto_changes(cfg, facts).items():
+        parent, _, leaf = name.rpartition('.')
+        node = cfg
+        for key in filter(None, parent.split('.')):
+            node = node.setdefault(key, {})
+        # replaced, not merged: the published optimiser's arguments do not fit another one
+        node[leaf] = value
+        print_log(f'recipe auto: {name} = {value}', 'current')

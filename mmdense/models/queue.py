@@ -1,0 +1,71 @@
+"""A first-in first-out memory of keys: the negatives of MoCo (1911.05722, sec. 3.2)."""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import all_gather, get_world_size
+from torch import Tensor, nn
+
+#: image index of a slot that no key was ever written to
+EMPTY = -2
+#: image index of a key of no known image (random start)
+UNKNOWN = -1
+
+
+def gather_rows(rows: Tensor) -> Tensor:
+    """Return the (N, …) rows of all processes, in order of rank, as (W N, …); no gradient."""
+    return rows if get_world_size() == 1 else torch.cat(all_gather(rows.contiguous()))
+
+
+class FeatureQueue(nn.Module):
+    """Ring buffer of unit keys (K, D) and the index of the image that each came from (K,).
+
+    All its state is in buffers, so that a resumed run goes on with the same negatives. The write
+    position stays on the device: a push never waits for the GPU.
+
+    Args:
+        size: number of slots K; 0 gives a queue that keeps nothing.
+        dim: length D of a key.
+        init: ``'random'`` fills all slots with random unit vectors (the published recipes);
+            ``'empty'`` starts without negatives, slots count once they are written.
+
+    Raises:
+        ValueError: another ``init``, or a negative ``size``.
+    """
+
+    def __init__(self, size: int, dim: int = 128, init: str = 'random') -> None:
+        super().__init__()
+        if init not in ('random', 'empty') or size < 0:
+            raise ValueError(f"queue needs size >= 0 and init 'random' or 'empty', got size={size}"
+                             f' and init={init!r}')
+        random = init == 'random'
+        keys = F.normalize(torch.randn(size, dim)) if random else torch.zeros(size, dim)
+        self.register_buffer('keys', keys)
+        self.register_buffer('index', torch.full((size,), UNKNOWN if random else EMPTY))
+        self.register_buffer('pointer', torch.zeros((), dtype=torch.long))
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def filled(self) -> Tensor:
+        """Number of slots that hold a key, a scalar on the device."""
+        return (self.index != EMPTY).sum()
+
+    @torch.no_grad()
+    def push(self, keys: Tensor, index: Tensor) -> None:
+        """Write the unit ``keys`` (B, D) of images ``index`` (B,) of all processes.
+
+        Any B: writing wraps around, and of more than K keys the last K stay.
+        """
+        keys, index = gather_rows(keys.to(self.keys.dtype)), gather_rows(index)
+        size, count = len(self), len(keys)
+        slots = self.pointer + torch.arange(count, device=self.pointer.device)
+        last = slice(max(count - size, 0), None)
+        if size:
+            self.keys.index_copy_(0, slots[last] % size, keys[last])
+            self.index.index_copy_(0, slots[last] % size, index[last])
+            self.pointer.copy_((self.pointer + count) % size)
+
+    def extra_repr(self) -> str:
+        return f'size={len(self)}, dim={self.keys.shape[1]}'

@@ -1,0 +1,60 @@
+"""FeatureQueue: a ring buffer of any length for any batch, whole in the state dict."""
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mmdense.models.queue import EMPTY, UNKNOWN, FeatureQueue
+
+
+def ring(size, batches):
+    """What a list with a write position holds after pushing the batches."""
+    slots, pointer = [None] * size, 0
+    for batch in batches:
+        for item in batch:
+            slots[pointer] = item
+            pointer = (pointer + 1) % size
+    return slots
+
+
+@pytest.mark.parametrize('size, batches', [(7, [3, 3, 3]), (5, [5]), (4, [11]), (6, [1] * 8),
+                                           (3, [2, 7, 1])])
+def test_wraps_around_like_a_list(size, batches):
+    queue, start, pushed = FeatureQueue(size, 2, init='empty'), 0, []
+    for count in batches:
+        index = torch.arange(start, start + count)
+        queue.push(index[:, None] * torch.ones(1, 2), index)
+        pushed.append(index.tolist())
+        start += count
+    expected = [EMPTY if x is None else x for x in ring(size, pushed)]
+    assert queue.index.tolist() == expected
+    assert queue.filled.item() == min(start, size)
+    assert queue.keys[:, 0].tolist() == [0 if x == EMPTY else x for x in expected]
+
+
+def test_random_start_is_full_of_unit_vectors_of_no_image():
+    queue = FeatureQueue(64, 16, init='random')
+    torch.testing.assert_close(queue.keys.norm(dim=1), torch.ones(64))
+    assert queue.filled == 64 and (queue.index == UNKNOWN).all()
+
+
+def test_resumes_from_its_state_dict():
+    queue, resumed = FeatureQueue(5, 2), FeatureQueue(5, 2)
+    queue.push(torch.ones(3, 2), torch.arange(3))
+    resumed.load_state_dict(queue.state_dict())
+    for q in (queue, resumed):
+        q.push(torch.zeros(4, 2), torch.arange(4))
+    for name, buffer in queue.state_dict().items():
+        assert torch.equal(buffer, resumed.state_dict()[name])
+
+
+def test_of_size_zero_keeps_nothing():
+    queue = FeatureQueue(0, 4)
+    queue.push(torch.ones(2, 4), torch.arange(2))
+    assert queue.keys.shape == (0, 4) and queue.filled == 0
+
+
+@pytest.mark.parametrize('args', [dict(size=-1), dict(size=4, init='zeros')])
+def test_wrong_arguments_are_named(args):
+    with pytest.raises(ValueError, match="size >= 0 and init 'random' or 'empty'"):
+        FeatureQueue(dim=2, **args)

@@ -1,0 +1,52 @@
+"""Say before a pretraining run what does not fit its data, and what it will cost.
+
+python tools/check.py configs/densecl_r18_camvid.py
+python tools/check.py configs/densecl_r50_folder.py --gpus 8 --cfg-options recipe=auto
+"""
+from __future__ import annotations
+
+import argparse
+
+from mmengine.config import Config, DictAction
+from rich.console import Console
+from rich.table import Table
+
+import mmdense  # noqa: F401
+from mmdense.engine.check import check_config
+from mmdense.engine.recipe import apply_recipe, auto_changes, read_facts
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Check a pretraining config against its data')
+    parser.add_argument('config', help='pretraining config file')
+    parser.add_argument('--gpus', type=int, default=1, help='processes that will train')
+    parser.add_argument('--no-measure', action='store_true', help='skip the small timed steps')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+                        help='override settings, key=value')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    apply_recipe(cfg, args.gpus)
+    facts = read_facts(cfg, args.gpus)
+    findings = check_config(cfg, facts, measure=not args.no_measure)
+    table = Table(title=f'{args.config}, recipe {cfg.get("recipe", "published")}')
+    for column in ('', 'subject', 'finding'):
+        table.add_column(column)
+    for finding in findings:
+        table.add_row('[green]ok[/]' if finding.fits else '[red]look[/]', finding.subject,
+                      finding.text)
+    console = Console()
+    console.print(table)
+    if not all(f.fits for f in findings) and cfg.get('recipe', 'published') == 'published':
+        console.print('The auto recipe (--cfg-options recipe=auto) would set:')
+        for name, value in auto_changes(cfg, facts).items():
+            console.print(f'  {name} = {value}', highlight=False)
+
+
+if __name__ == '__main__':
+    main()
