@@ -1,0 +1,35 @@
+# make demo | make test | make lint | make setup. VENV=/path uses another environment.
+VENV ?= .venv
+VENV_PYTHON := $(VENV)/bin/python
+
+# A stamp named after all that decides what is installed: found = the environment is current.
+INPUTS := setup.py pyproject.toml requirements/constraints.txt
+STAMP := $(VENV)/.mmdense-$(shell (cat $(INPUTS); echo $(CURDIR)) | sha256sum | cut -c 1-16)
+
+.PHONY: setup demo test lint
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo   pretrain, fine-tune and test on generated images (about 10 minutes)"
+	@echo "make test   run the tests"
+	@echo "make lint   ruff and codespell"
+	@echo "make setup  only the environment, in $(VENV) (VENV=/path: another one)"
+
+setup: $(STAMP)
+	@echo "$(VENV) is current"
+
+$(STAMP):
+	@tools/make_venv.sh $(VENV)
+	$(VENV_PYTHON) -m pip install -e '.[onedl,tests]' -c requirements/constraints.txt
+	@rm -f $(VENV)/.mmdense-*
+	@touch $@
+
+demo: $(STAMP)
+	$(VENV_PYTHON) tools/demo.py
+
+test: $(STAMP)
+	$(VENV_PYTHON) -m pytest -q
+
+lint: $(STAMP)
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m codespell_lib
