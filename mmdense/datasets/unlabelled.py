@@ -1,0 +1,187 @@
+"""Images without labels: a folder, a list, or any other dataset whose labels are dropped."""
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import mmseg.datasets  # noqa: F401  (registers the stock datasets that a config may wrap)
+import numpy as np
+import torch
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+from mmseg.registry import DATASETS as MMSEG_DATASETS
+
+from mmdense.registry import DATASETS
+
+from .checks import absent_files, check_dataset_paths, name_some, without_pipelines
+from .transforms.loading import IMAGE_SUFFIXES, ImageReadError
+
+_TOLD_AT_ONCE = 5
+
+
+def find_images(folder: str, recursive: bool = True) -> list[str]:
+    """Return the image files in ``folder``, sorted; hidden files are passed over.
+
+    Links to folders are followed, each folder once.
+
+    Raises:
+        FileNotFoundError: no such folder, or no image in it.
+    """
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f'images were looked for in {os.path.abspath(folder)}, which is no '
+                                'folder; expected a folder of images (data_root, '
+                                'data_prefix.img_path)')
+    found, seen = [], set()
+    for at, folders, files in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(at))
+        folders[:] = [name for name in folders if recursive and not name.startswith('.')
+                      and os.path.realpath(os.path.join(at, name)) not in seen]
+        found += [os.path.join(at, name) for name in files
+                  if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith('.')]
+    if not found:
+        where = 'and the folders below it' if recursive else '(recursive=False)'
+        raise FileNotFoundError(f'no image in {os.path.abspath(folder)} {where}; expected files '
+                                f'named {", ".join("*" + suffix for suffix in IMAGE_SUFFIXES)}')
+    return sorted(found)
+
+
+def read_list(ann_file: str, folder: str) -> list[str]:
+    """Return the paths named in a list file, one a line, relative to ``folder`` or absolute.
+
+    Raises:
+        FileNotFoundError: the list or an image named in it is not there.
+        ValueError: the list names nothing.
+    """
+    if not os.path.isfile(ann_file):
+        raise FileNotFoundError(f'the list of images (ann_file) was looked for at '
+                                f'{os.path.abspath(ann_file)}, which is not there; expected a text '
+                                'file with one path a line')
+    with open(ann_file, encoding='utf-8') as lines:
+        paths = [os.path.join(folder, line.strip()) for line in lines if line.strip()]
+    if not paths:
+        raise ValueError(
+            f'{os.path.abspath(ann_file)}: the list is empty; expected one path a line')
+    absent = absent_files(paths)
+    if absent:
+        raise FileNotFoundError(
+            f'{os.path.abspath(ann_file)}: {len(absent)} of {len(paths)} images are not there: '
+            f'{name_some([os.path.abspath(path) for path in absent])}; expected one path a line, '
+            f'with its suffix, relative to {os.path.abspath(folder)}')
+    return paths
+
+
+def wrapped_images(dataset_cfg: dict) -> list[str]:
+    """Return the image paths of any dataset config, each once, in the dataset's order.
+
+    Raises:
+        FileNotFoundError: see :func:`mmdense.datasets.checks.check_dataset_paths`.
+        ValueError: its samples have no ``img_path``.
+    """
+    check_dataset_paths(dataset_cfg, 'UnlabelledDataset', labels=False)
+    dataset = MMSEG_DATASETS.build(without_pipelines(dataset_cfg))
+    samples = [dataset.get_data_info(index) for index in range(len(dataset))]
+    if samples and 'img_path' not in samples[0]:
+        raise ValueError(f'UnlabelledDataset: samples of {dataset_cfg["type"]} hold '
+                         f'{sorted(samples[0])}; expected img_path among them')
+    paths = list(dict.fromkeys(sample['img_path'] for sample in samples))
+    absent = absent_files(path for path in paths if '://' not in path)
+    if absent:
+        raise FileNotFoundError(f'UnlabelledDataset: {len(absent)} of {len(paths)} images of '
+                                f'{dataset_cfg["type"]} are not there: {name_some(absent)}')
+    return paths
+
+
+@DATASETS.register_module()
+class UnlabelledDataset(BaseDataset):
+    """Unlabelled images of a folder, a list file, or any other dataset's config.
+
+    Samples hold ``img_path`` and, from ``BaseDataset``, ``sample_idx``, the image's index.
+
+    Args:
+        data_root: joined before ``data_prefix`` and ``ann_file``.
+        data_prefix: ``img_path`` is the folder of images, searched if there is no ``ann_file``.
+        ann_file: list of images, one path a line.
+        dataset: config of a dataset, mmseg's or another, whose labels are dropped.
+        pipeline: transforms of a sample.
+        recursive: whether folders in the folder are searched.
+        on_error: what an unreadable image does: ``'raise'``, or ``'skip'``, which takes another
+            image in its place, drawn from numpy's random stream as it is in the pipeline (so the
+            same on every run when the pipeline begins with ``mmdense.SeedSample``).
+        max_errors: with ``'skip'``, how many different files may be unreadable, by default 1 % of
+            the set but at least 10; counted over all workers of a process.
+        **kwargs: see mmengine's ``BaseDataset``.
+
+    Raises:
+        FileNotFoundError, ValueError: nothing to read; the message says where it was looked for.
+        ImageReadError: an unreadable image, or with ``'skip'`` too many of them.
+    """
+
+    def __init__(self, data_root: str | None = None, data_prefix: dict | None = None,
+                 ann_file: str = '', dataset: dict | None = None, pipeline: Sequence[dict] = (),
+                 recursive: bool = True, on_error: str = 'raise', max_errors: int | None = None,
+                 **kwargs: Any) -> None:
+        if on_error not in ('raise', 'skip'):
+            raise ValueError(
+                f"UnlabelledDataset: on_error={on_error!r}; expected 'raise' or 'skip'")
+        prefix = dict(data_prefix or dict(img_path=''))
+        files = data_root or prefix.get('img_path') or ann_file
+        if bool(files) == (dataset is not None):
+            raise ValueError(
+                'UnlabelledDataset: expected either a folder (data_root, data_prefix.img_path), '
+                f'perhaps with a list (ann_file), or a dataset; got {"both" if files else "none"}')
+        self.wrapped, self.recursive = dataset, recursive
+        self.on_error, self.max_errors = on_error, max_errors
+        super().__init__(ann_file=ann_file, data_root=data_root or '', data_prefix=prefix,
+                         pipeline=list(pipeline), **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Return one dict with ``img_path`` for each image."""
+        folder = self.data_prefix.get('img_path') or self.data_root
+        if self.wrapped is not None:
+            paths = wrapped_images(self.wrapped)
+        elif self.ann_file:
+            paths = read_list(self.ann_file, folder)
+        else:
+            paths = find_images(folder, self.recursive)
+        return [dict(img_path=path) for path in paths]
+
+    def full_init(self) -> None:
+        """List the images and make room for the marks of unreadable ones."""
+        if self._fully_initialized:
+            return
+        super().full_init()
+        # in shared memory, so that the workers' marks add up
+        self.unreadable = torch.zeros(len(self), dtype=torch.uint8).share_memory_()
+        if self.max_errors is None:
+            self.max_errors = max(10, len(self) // 100)
+
+    def unreadable_paths(self) -> list[str]:
+        """Return the files found unreadable so far, by all workers of this process."""
+        return [self.get_data_info(int(index))['img_path']
+                for index in torch.nonzero(self.unreadable).flatten()]
+
+    def prepare_data(self, idx: int) -> dict:
+        """Return the sample ``idx`` after the pipeline, or another for an unreadable image."""
+        while True:
+            try:
+                return super().prepare_data(idx)
+            except ImageReadError as error:
+                if self.on_error == 'raise':
+                    raise
+                self._mark(idx, str(error))
+            # a plain int: a SampleIndex would start the random stream again, and draw the same
+            idx = int(np.random.randint(len(self)))
+
+    def _mark(self, idx: int, message: str) -> None:
+        if not self.unreadable[idx]:
+            self.unreadable[idx] = 1
+            if self.unreadable.sum() <= _TOLD_AT_ONCE:
+                print_log(f'skipped: {message}', logger='current', level=logging.WARNING)
+        count = int(self.unreadable.sum())
+        if count > min(self.max_errors, len(self) - 1):
+            raise ImageReadError(
+                f'UnlabelledDataset: {count} of {len(self)} images cannot be read, expected at '
+                f'most max_errors={self.max_errors}: {name_some(self.unreadable_paths())}; the '
+                f'last: {message}') from None
