@@ -3,8 +3,6 @@ from __future__ import annotations
 
 import math
 
-import torch
-
 
 def unit(v):
     return v / max(v.norm().item(), 1e-12)

@@ -26,7 +26,7 @@ def build_decoder(cfg: dict) -> nn.Module:
     The head is called as it is, since `_forward_feature` skips the own blocks of some heads
     (non-local, DeepLabv3+'s skip). It maps the backbone's maps to (B, head.channels, h, w).
     """
-    head = build({**copy.deepcopy(dict(cfg)), 'dropout_ratio': 0, 'num_classes': 2})
+    head = build({**copy.deepcopy(dict(cfg)), 'dropout_ratio': 0, 'num_classes': 3})
     head.conv_seg = nn.Identity()
     return head
 

@@ -107,6 +107,6 @@ class DenseCL(DenseSSL):
 
         Unfilled slots never count; keys of a row's own image count unless they are masked.
         """
-        rows = index if self.mask_own_image else torch.full_like(index, -1)
-        return self.contrast(query, positive, queue.keys, query_index=rows,
+        return self.contrast(query, positive, queue.keys, unit_negatives=True,
+                             query_index=index if self.mask_own_image else None,
                              negative_index=queue.index)

@@ -1,0 +1,1 @@
+"""What tests run in processes of their own: importable there, unlike a test module."""

@@ -1,0 +1,20 @@
+"""Run a function in several gloo processes on this machine."""
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+
+def gloo(rank, world, rendezvous, job, results):
+    dist.init_process_group('gloo', init_method=f'file://{rendezvous}', rank=rank,
+                            world_size=world)
+    torch.set_num_threads(1)
+    results[rank] = job(rank, world)
+    dist.destroy_process_group()
+
+
+def run_processes(job, tmp_path, world=2):
+    results = mp.Manager().dict()
+    mp.spawn(gloo, (world, str(tmp_path / 'rendezvous'), job, results), nprocs=world)
+    return [results[rank] for rank in range(world)]

@@ -1,0 +1,143 @@
+"""DenseCL: against slow loops and mmpretrain's, over processes, resumed, in gradients."""
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from jobs.densecl import branches, ddp_job, objective_job, shuffle_job, without_gradient
+from jobs.processes import run_processes
+from mmengine.registry import MODELS, DefaultScope
+from references.densecl import densecl as slow_densecl
+from references.tiny import BACKBONE, build, views_of
+
+from mmdense.models.queue import EMPTY
+
+
+@pytest.mark.parametrize('batch', [1, 5])
+@pytest.mark.parametrize('queue', [dict(size=24), dict(size=24, own_image='masked'), dict(size=0),
+                                   dict(size=9, init='empty', own_image='masked')])
+def test_losses_equal_the_slow_loop(batch, queue):
+    method = build(queue=queue)
+    seen = torch.tensor([3, 0, 7, 4])
+    for q in (method.queue, method.dense_queue):
+        q.push(torch.nn.functional.normalize(torch.randn(4, 16)), seen)
+    index, (online, target) = torch.arange(batch), branches(batch)
+    slots = method.queue.index.clone()
+
+    def allowed(image, slot):
+        own = method.mask_own_image and slots[slot] == index[image]
+        return slots[slot] != EMPTY and not own
+    expected = slow_densecl(online, target, method.queue.keys.clone(),
+                            method.dense_queue.keys.clone(), allowed=allowed)
+    losses = method.objective(online, target, index)
+    assert losses['loss_single'].item() == pytest.approx(0.5 * expected[0], rel=1e-5, abs=1e-6)
+    assert losses['loss_dense'].item() == pytest.approx(0.5 * expected[1], rel=1e-5, abs=1e-6)
+
+
+def test_autocast_stays_close_to_the_slow_loop():
+    method, (online, target) = build(), branches(4)
+    expected = slow_densecl(online, target, method.queue.keys.clone(), method.dense_queue.keys)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        losses = method.objective(*[[t.bfloat16() for t in b] for b in (online, target)],
+                                  torch.arange(4))
+    assert losses['loss_single'].dtype == torch.float32
+    assert losses['loss_single'].item() == pytest.approx(0.5 * expected[0], rel=1e-2)
+    # bf16 features may change which cell is most similar, hence the wider bound
+    assert losses['loss_dense'].item() == pytest.approx(0.5 * expected[1], rel=5e-2)
+
+
+def test_equals_mmpretrain_from_the_second_step_on():
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        stock = MODELS.build(dict(
+            type='mmpretrain.DenseCL', queue_len=24, feat_dim=16, momentum=0.1, loss_lambda=0.5,
+            backbone=dict(type='mmseg.ResNet', **{k: v for k, v in BACKBONE.items()
+                                                  if k != 'type'}),
+            neck=dict(type='DenseCLNeck', in_channels=64, hid_channels=32, out_channels=16),
+            head=dict(type='ContrastiveHead', loss=dict(type='CrossEntropyLoss'),
+                      temperature=0.2)))
+    ours = build()
+    ours.backbone.load_state_dict(stock.backbone.state_dict())
+    for head, name in ((ours.projector, 'mlp'), (ours.dense_projector, 'mlp2')):
+        head.layers.load_state_dict(getattr(stock.neck, name).state_dict())
+    ours.queue.keys.copy_(stock.queue.t())
+    ours.dense_queue.keys.copy_(stock.queue2.t())
+    optimizers = [torch.optim.SGD([p for p in m.parameters() if p.requires_grad], lr=0.05)
+                  for m in (ours, stock)]
+    for step in range(4):
+        images = [torch.randn(6, 3, 64, 64) for _ in range(2)]
+        both = (ours.loss(images, views_of(torch.arange(6))), stock.loss(images, []))
+        if step:
+            for name in ('loss_single', 'loss_dense'):
+                torch.testing.assert_close(both[0][name], both[1][name], rtol=1e-4, atol=1e-4)
+        for losses, optimizer in zip(both, optimizers, strict=True):
+            optimizer.zero_grad()
+            sum(losses.values()).backward()
+            optimizer.step()
+
+
+def test_two_processes_give_the_loss_and_gradients_of_one(tmp_path):
+    one, two = objective_job(0, 1), run_processes(objective_job, tmp_path)
+    for name, value in one[0].items():
+        assert sum(r[0][name] for r in two) / 2 == pytest.approx(value, rel=1e-5)
+    for whole, first, second in zip(one[1], two[0][1], two[1][1], strict=True):
+        torch.testing.assert_close(whole, torch.cat([first, second]))
+    for r in two:
+        torch.testing.assert_close(torch.tensor(r[2]), torch.tensor(one[2]))
+        assert (r[3] == one[3]).all()
+
+
+def test_shuffled_rows_come_back_in_order_and_were_elsewhere(tmp_path):
+    for in_order, own, count in run_processes(shuffle_job, tmp_path):
+        assert in_order and count == 5 and 2 <= own <= 3
+
+
+def test_every_parameter_gets_a_gradient_but_the_twins(tmp_path):
+    method = build()
+    images = [torch.randn(4, 3, 64, 64) for _ in range(2)]
+    sum(method.loss(images, views_of(torch.arange(4))).values()).backward()
+    assert without_gradient(method) == ([], [])
+    assert all(p.grad.abs().sum() > 0 for n, p in method.named_parameters()
+               if n.startswith(('dense_projector.', 'projector.', 'backbone.layer4')))
+    assert run_processes(ddp_job, tmp_path) == [([], [])] * 2
+
+
+def step(method, optimizer, seed):
+    g = torch.Generator().manual_seed(seed)
+    images = [torch.randn(4, 3, 64, 64, generator=g) for _ in range(2)]
+    losses = method.loss(images, views_of(torch.arange(4)))
+    optimizer.zero_grad()
+    sum(losses.values()).backward()
+    optimizer.step()
+    return {name: loss.item() for name, loss in losses.items()}
+
+
+def test_a_resumed_method_gives_the_same_next_loss():
+    # the warm-up ends between the steps, so its count must be saved too
+    method = build(dense_warmup=3)
+    optimizer = torch.optim.SGD(method.parameters(), lr=0.1)
+    for i in range(2):
+        step(method, optimizer, i)
+    resumed = build(dense_warmup=3)
+    resumed.load_state_dict(copy.deepcopy(method.state_dict()))
+    other = torch.optim.SGD(resumed.parameters(), lr=0.1)
+    for i in range(2, 5):
+        losses = step(method, optimizer, i)
+        assert losses == step(resumed, other, i)
+        assert (losses['loss_dense'] > 0) == (i >= 3)
+
+
+@pytest.mark.parametrize('num_grid', [None, 1, 3, 5])
+def test_any_grid_and_view_size(num_grid):
+    method, cells = build(num_grid=num_grid), []
+    match = method.matcher.forward
+    method.matcher.forward = lambda q, k: cells.append(match(q, k).index.shape[1]) or match(q, k)
+    losses = method.loss([torch.randn(2, 3, 80, 100) for _ in range(2)],
+                         views_of(torch.arange(2)))
+    assert cells == [3 * 4 if num_grid is None else num_grid ** 2]
+    assert all(torch.isfinite(v) for v in losses.values())
+
+
+def test_wrong_own_image_is_named():
+    with pytest.raises(ValueError, match="own_image='drop': expected 'negative' or 'masked'"):
+        build(queue=dict(size=4, own_image='drop'))
