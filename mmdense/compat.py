@@ -1,14 +1,29 @@
 """What MMDense knows about the versions of other packages; the only file that does."""
 from __future__ import annotations
 
+import functools
+import warnings
 from importlib import metadata
+from typing import Any
 
 #: import name -> distributions that provide it, the maintained OneDL one first
 DISTRIBUTIONS = {
     'mmengine': ('onedl-mmengine', 'mmengine'),
-    'mmcv': ('onedl-mmcv', 'mmcv'),
+    'mmcv': ('onedl-mmcv', 'mmcv', 'mmcv-lite'),
     'mmseg': ('onedl-mmsegmentation', 'mmsegmentation'),
     'mmpretrain': ('onedl-mmpretrain', 'mmpretrain'),
+    'torch': ('torch',),
+    'torchvision': ('torchvision',),
+}
+
+#: import name -> (oldest supported, tested); torch 2.6 is the first whose ``weights_only`` holds
+VERSIONS = {
+    'mmengine': ('0.10', '0.10.12'),
+    'mmcv': ('2.0', '2.3.6'),
+    'mmseg': ('1.2', '1.4.2'),
+    'mmpretrain': ('1.2', '1.3.6'),
+    'torch': ('2.6', '2.15'),
+    'torchvision': ('0.21', '0.29'),
 }
 
 
@@ -21,6 +36,20 @@ def installed_distribution(module: str) -> str | None:
             continue
         return name
     return None
+
+
+def check_versions() -> None:
+    """Warn, one line each, about packages older than MMDense supports, and name the fix."""
+    from mmengine.utils import digit_version
+    for module, (oldest, tested) in VERSIONS.items():
+        name = installed_distribution(module)
+        if name is None:  # installed in a way that leaves no record: nothing to compare
+            continue
+        version = metadata.version(name)
+        if digit_version(version.split('+')[0]) < digit_version(oldest):
+            warnings.warn(f'{name} {version} is older than MMDense supports (>= {oldest}, tested '
+                          f"with {DISTRIBUTIONS[module][0]} {tested}): pip install -U "
+                          f"'{name}>={oldest}'", stacklevel=2)
 
 
 def register_config_packages() -> None:
@@ -37,6 +66,46 @@ def register_config_packages() -> None:
     utils.MODULE2PACKAGE['mmdense'] = 'mmdense'
 
 
+def install_reader() -> None:
+    """Read every checkpoint, by whatever door, with :mod:`mmdense.checkpoints.reading`.
+
+    OneDL's mmengine falls back to running a pickle that it cannot read safely, and 0.10.7 does
+    not read its own files with a new torch. ``load_url`` and ``_safe_torch_load`` are what the
+    loaders of ``https://``, ``torchvision://``, ``open-mmlab://``, ``mmcls://``, ``s3://`` and
+    ``pavi://`` finally call; torch's ``load_url`` runs what it downloads.
+    """
+    from mmengine.runner import checkpoint
+
+    from .checkpoints import reading
+    checkpoint.CheckpointLoader.register_scheme('', reading.load_from_local, force=True)
+    checkpoint.load_url = reading.load_url
+    checkpoint._safe_torch_load = _safe_torch_load
+
+
+def _safe_torch_load(file: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
+    from .checkpoints.reading import read_file
+    return read_file(file, map_location)
+
+
+def install_backbone_weights() -> None:
+    """Let models be built with ``init_cfg=dict(type='mmdense.PretrainedBackbone', …)``.
+
+    mmengine has no initialiser that comes last but its own ``Pretrained``; many backbones go on
+    to initialise parts of themselves after theirs, and some never call it. So the builder of
+    models takes this one out of the config, and the built module loads after its own
+    ``init_weights``.
+    """
+    from mmengine.registry import build_functions
+
+    from .checkpoints.initializer import build_with_weights
+    build = build_functions.build_from_cfg
+    if getattr(build, 'func', None) is not build_with_weights:
+        build_functions.build_from_cfg = functools.partial(build_with_weights, build)
+
+
 def setup() -> None:
     """Make other packages behave; called once when ``mmdense`` is imported."""
+    check_versions()
     register_config_packages()
+    install_reader()
+    install_backbone_weights()

@@ -1,0 +1,147 @@
+"""Reading checkpoints: mmengine's own load, a hostile one never runs."""
+from __future__ import annotations
+
+import os
+import pickle
+import pickletools
+import re
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlparse
+
+import torch
+
+from .frozen_types import safe_globals, thaw
+
+WEIGHT_SUFFIXES = ('.pth', '.pt', '.tar', '.bin', '.safetensors')
+
+
+def read_checkpoint(path: str | os.PathLike, map_location: Any = 'cpu') -> dict:
+    """Return the dict saved in the file ``path``; never runs code of the file.
+
+    Reads what torch allows in weight files, mmengine's checkpoints with their message hub and
+    optimiser state, and ``.safetensors``.
+
+    Raises:
+        FileNotFoundError: there is no such file; names the absolute path.
+        ValueError: not a checkpoint (text, empty, truncated), no dict, or its pickle asks for
+            something that a checkpoint does not need.
+    """
+    content = read_file(path, map_location)
+    if not isinstance(content, dict):
+        raise ValueError(f'{path} is not a checkpoint: it holds a {type(content).__name__}, '
+                         'expected a dict of tensors')
+    return content
+
+
+def read_file(source: str | os.PathLike | IO[bytes], map_location: Any = 'cpu') -> Any:
+    """Return what was saved in a file or open binary stream; as :func:`read_checkpoint`."""
+    if not hasattr(source, 'read'):
+        source = existing_file(source)
+        if source.suffix == '.safetensors':
+            return read_safetensors(source, map_location)
+    try:
+        with torch.serialization.safe_globals(safe_globals()):
+            return thaw(torch.load(source, map_location=map_location, weights_only=True))
+    except Exception as error:  # torch has a dozen kinds of error for a broken file
+        if 'CUDA' in str(error) or isinstance(error, MemoryError):
+            raise  # the machine, not the file
+        raise refusal(source, error) from None
+
+
+def existing_file(path: str | os.PathLike) -> Path:
+    """Return the absolute path of the file; say where it was looked for when it is not there."""
+    full = Path(path).expanduser().absolute()
+    if full.is_file():
+        return full
+    if full.is_dir():
+        raise FileNotFoundError(f'checkpoint {path} is a folder, expected a file: {full}')
+    beside = sorted(p.name for p in full.parent.glob('*') if p.suffix in WEIGHT_SUFFIXES)
+    there = f'that folder holds {", ".join(beside[:5])}' if beside else (
+        'no weights in that folder' if full.parent.is_dir() else 'that folder does not exist')
+    raise FileNotFoundError(f'checkpoint {path} not found: looked for {full} ({there})')
+
+
+def read_safetensors(path: Path, map_location: Any) -> dict[str, torch.Tensor]:
+    """Return the tensors of a ``.safetensors`` file, a format without code."""
+    try:
+        from safetensors.torch import load_file
+    except ImportError:
+        raise ValueError(f'{path}: reading it needs safetensors: pip install safetensors'
+                         ) from None
+    device = map_location if isinstance(map_location, (str, torch.device)) else 'cpu'
+    try:
+        return load_file(path, device=str(device))
+    except Exception as error:
+        raise ValueError(f'{path} is not a safetensors file: {first_line(error)}') from None
+
+
+def refusal(source: Path | IO[bytes], error: Exception) -> ValueError:
+    """Return the one-line error for a file that torch's restricted unpickler gave up on."""
+    name = source if isinstance(source, Path) else 'the stream'
+    found = re.search(r"GLOBAL ([\w.'()]+)", str(error))
+    names = [found.group(1)] if found else named_globals(source)
+    if names and (found or isinstance(error, pickle.UnpicklingError)):
+        return ValueError(
+            f'{name} refused: its pickle asks for {", ".join(names[:3])}, which no checkpoint '
+            'needs; nothing of it was executed')
+    return ValueError(f'{name} is not a checkpoint, or only a part of one: {first_line(error)}')
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says, in one line without torch's advice to switch safety off."""
+    text = re.sub(r'Weights only load failed.*?WeightsUnpickler error: ', '', str(error),
+                  flags=re.DOTALL).strip()
+    text = text.splitlines()[0] if text else ''
+    return f'{type(error).__name__} {text[:150]}'.strip()
+
+
+def named_globals(source: Path | IO[bytes]) -> list[str]:
+    """Return the globals that a pickle names, found without running it; [] if it is none."""
+    if hasattr(source, 'read'):
+        return []
+    try:
+        if zipfile.is_zipfile(source):
+            with zipfile.ZipFile(source) as archive:
+                member = next(n for n in archive.namelist() if n.endswith('data.pkl'))
+                content = archive.read(member)
+        else:
+            content = source.read_bytes()[:1 << 20]
+    except (OSError, StopIteration, zipfile.BadZipFile):
+        return []
+    names, texts = [], []
+    try:
+        for code, argument, _ in pickletools.genops(content):
+            if code.name in ('GLOBAL', 'INST'):
+                names.append(argument.replace(' ', '.'))
+            elif code.name == 'STACK_GLOBAL' and len(texts) > 1:
+                names.append('.'.join(texts[-2:]))
+            elif isinstance(argument, str):
+                texts.append(argument)
+    except Exception:  # text, or a pickle that breaks off
+        pass
+    return names
+
+
+def load_from_local(filename: str, map_location: Any = None) -> Any:
+    """mmengine's loader of a local path; its log says 'Loads checkpoint by local backend'."""
+    return read_file(filename, map_location)
+
+
+def load_url(url: str, model_dir: str | None = None, map_location: Any = None,
+             progress: bool = True, **kwargs: Any) -> Any:
+    """Stand in for torch's ``load_url``, which runs what it downloads: download, then read.
+
+    Raises:
+        ConnectionError: the address gives no file.
+    """
+    folder = Path(model_dir or os.path.join(torch.hub.get_dir(), 'checkpoints'))
+    path = folder / os.path.basename(urlparse(url).path)
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(path), progress=progress)
+        except OSError as error:
+            raise ConnectionError(f'checkpoint {url} could not be fetched: {error}') from None
+    return read_file(path, map_location)
