@@ -1,0 +1,114 @@
+"""The auto recipe and the check: what they read from a config, and what follows from it."""
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+from references.tiny import config as method_config
+
+from mmdense.engine.check import check_config, check_method
+from mmdense.engine.recipe import RunFacts, apply_recipe, auto_changes, read_facts
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for i in range(40):
+        cv2.imwrite(str(tmp_path / f'{i}.png'), np.full((48, 64, 3), i, np.uint8))
+    return tmp_path
+
+
+def make_config(folder, recipe='published', size=32, **options) -> Config:
+    view = [dict(type='mmdense.RandomResizedCrop', size=size)]
+    cfg = Config(dict(
+        recipe=recipe, default_scope='mmseg',
+        model=method_config(queue=dict(size=65536), dense_warmup=1000,
+                            twin=dict(momentum=0.999, bn='shuffle')),
+        train_dataloader=dict(batch_size=4, dataset=dict(
+            type='mmdense.UnlabelledDataset', data_root=str(folder),
+            pipeline=[dict(type='mmdense.LoadImage'),
+                      dict(type='mmdense.MultiView', views=[view], num_views=[2]),
+                      dict(type='mmdense.PackViews')])),
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=400),
+        optim_wrapper=dict(type='OptimWrapper', accumulative_counts=2,
+                           optimizer=dict(type='SGD', lr=0.03, momentum=0.9)),
+        auto_scale_lr=dict(enable=False, base_batch_size=256)))
+    cfg.merge_from_dict(options)
+    return cfg
+
+
+def test_facts_are_read_from_the_config(folder):
+    facts = read_facts(make_config(folder), processes=3)
+    assert facts == RunFacts(images=40, per_process=4, processes=3, accumulation=2, iterations=400)
+    assert (facts.batch, facts.steps) == (24, 200)
+
+
+def test_auto_sets_what_the_design_says(folder):
+    cfg = make_config(folder, recipe='auto')
+    apply_recipe(cfg, processes=1)
+    assert cfg.model['twin'] == dict(momentum=0.95, bn='split')  # 1 - 10 / 200 steps
+    assert cfg.model['queue'] == dict(size=20, own_image='masked', init='empty')
+    assert cfg.model['dense_warmup'] == 10
+    assert cfg.optim_wrapper['optimizer'] == dict(type='AdamW', lr=0.0005, weight_decay=0.05)
+    assert [(s['type'], s['begin'], s['end']) for s in cfg.param_scheduler] == [
+        ('LinearLR', 0, 20), ('CosineAnnealingLR', 20, 400)]
+    assert cfg.auto_scale_lr == dict(enable=False, base_batch_size=8)
+    check = {f.subject for f in check_config(cfg, read_facts(cfg, 1), measure=False) if not f.fits}
+    assert check <= {'BatchNorm'}  # a batch of 4 stays small
+
+
+def test_a_long_run_keeps_the_published_values():
+    facts = RunFacts(images=1_281_167, per_process=32, processes=8, accumulation=1,
+                     iterations=1_000_000)
+    cfg = Config(dict(model=dict(twin=dict(momentum=0.999), queue=dict(size=65536),
+                                 dense_warmup=1000)))
+    changes = auto_changes(cfg, facts)
+    assert changes['model.twin.momentum'] == 0.999 and changes['model.twin.bn'] == 'shuffle'
+    assert changes['model.queue.size'] == 65536 and changes['model.dense_warmup'] == 1000
+
+
+def test_published_changes_nothing(folder):
+    cfg = make_config(folder)
+    before = cfg.to_dict()
+    apply_recipe(cfg)
+    assert cfg.to_dict() == before
+
+
+def test_an_unknown_recipe_is_named(folder):
+    with pytest.raises(ValueError, match="recipe='best': expected 'published' or 'auto'"):
+        apply_recipe(make_config(folder, recipe='best'))
+
+
+@pytest.mark.parametrize('model, steps, misfit', [
+    (dict(queue=dict(size=100)), 1000, 'queue'),
+    (dict(queue=dict(size=100, own_image='masked')), 1000, None),
+    (dict(queue=dict(size=50)), 1000, None),
+    (dict(dense_warmup=200), 1000, 'warm-up'),
+    (dict(twin=dict(momentum=0.999)), 1000, 'twin'),
+    (dict(twin=dict(momentum=0.99)), 1000, None)])
+def test_the_method_is_checked_against_the_run(model, steps, misfit):
+    facts = RunFacts(images=100, per_process=4, processes=1, accumulation=1, iterations=steps)
+    assert [f.subject for f in check_method(model, facts) if not f.fits] == (
+        [misfit] if misfit else [])
+
+
+def test_check_measures_and_finds_what_does_not_fit(folder):
+    cfg = make_config(folder, size=64)
+    findings = check_config(cfg, read_facts(cfg, 1))
+    assert {f.subject for f in findings if not f.fits} == {
+        'crop', 'queue', 'warm-up', 'twin', 'learning rate', 'BatchNorm', 'twin BatchNorm'}
+    assert {'time', 'memory'} <= {f.subject for f in findings}
+
+
+def test_the_tool_prints_findings_and_the_recipe(folder, repo, tmp_path):
+    path = tmp_path / 'config.py'
+    cfg = make_config(folder)
+    cfg.custom_imports = dict(imports=['mmdense'])
+    cfg.dump(str(path))
+    out = subprocess.run([sys.executable, 'tools/check.py', str(path), '--no-measure'], cwd=repo,
+                         capture_output=True, text=True, check=True).stdout
+    assert 'momentum 0.999 averages over 1000 steps' in ' '.join(out.split())
+    assert 'model.twin.momentum = 0.95' in out
