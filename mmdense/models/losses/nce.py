@@ -1,0 +1,161 @@
+"""Noise-contrastive losses, for any number of keys, positives and masks (InfoNCE, 1807.03748)."""
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmdense.registry import MODELS
+
+from ..queue import EMPTY
+from .logsumexp import BlockMask, masked_logsumexp
+
+
+def prepare(vectors: Tensor, normalize: bool) -> Tensor:
+    """Return the (N, D) vectors at least in float32, divided by their lengths if asked."""
+    vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+    return F.normalize(vectors, dim=1) if normalize else vectors
+
+
+def mean_nce(positive: Tensor, negatives: list[Tensor]) -> Tensor:
+    """Mean over rows of -log(P / (P + sum of negatives)), from the logarithms (N,) of each.
+
+    Rows without a positive (-inf) say nothing and do not count; rows without negatives are 0 and
+    do. Without any row that counts the mean is 0.
+    """
+    counts = positive > -math.inf
+    positive = positive.masked_fill(~counts, 0)
+    rows = torch.logsumexp(torch.stack([positive, *negatives]), dim=0) - positive
+    return rows.masked_fill(~counts, 0).sum() / counts.sum().clamp_min(1)
+
+
+def check_vectors(name: str, vectors: Tensor, query: Tensor, rows: bool = False) -> None:
+    """Raise ValueError unless ``vectors`` is 2-D with the query's D (and, if ``rows``, its N)."""
+    fits = query.ndim == vectors.ndim == 2 and query.shape[1] == vectors.shape[1]
+    if not fits or rows and len(query) != len(vectors):
+        expected = 'the same (N, D)' if rows else '(N, D) and (K, D)'
+        raise ValueError(f'query {tuple(query.shape)} and {name} {tuple(vectors.shape)}: '
+                         f'expected {expected}')
+
+
+def check_temperature(temperature: float) -> None:
+    """Raise ValueError unless the temperature is above 0."""
+    if not temperature > 0:
+        raise ValueError(f'temperature {temperature}: expected above 0')
+
+
+def check_index(name: str, index: Tensor | None, vectors: Tensor) -> None:
+    """Raise ValueError unless ``index`` is None or has one entry for each of ``vectors``."""
+    if index is not None and index.shape != vectors.shape[:1]:
+        raise ValueError(f'{name} {tuple(index.shape)} for vectors {tuple(vectors.shape)}: '
+                         'expected one index a row')
+
+
+def masked_nce(query: Tensor, keys: Tensor, positive: BlockMask, negative: BlockMask,
+               temperature: float = 0.2, normalize: bool = True,
+               block: int | None = None) -> Tensor:
+    """Mean of -log(sum over positives / sum over positives and negatives) of exp(q . k / T).
+
+    The form of PixContrast (2011.10043, eq. 2) with any positives and negatives: in-batch keys,
+    a query's own image left out, and so on. Keys that are neither do not count. The mean is over
+    the rows that have a positive, 0 if none has; a row without negatives is 0.
+
+    Args:
+        query: (N, D).
+        keys: (K, D); gets a gradient if it asks for one.
+        positive: called with ``(start, stop)``, gives bool (N, stop - start), True where that key
+            is a positive of that row.
+        negative: the same for negatives.
+        temperature: T.
+        normalize: divide queries and keys by their lengths first.
+        block: number of keys in a block; by default what suits the device.
+
+    Raises:
+        ValueError: shapes do not fit, or a temperature of 0 or below.
+    """
+    check_temperature(temperature)
+    check_vectors('keys', keys, query)
+    query = prepare(query, normalize)
+    options = dict(normalize=normalize, bounded=normalize, block=block)
+    pulled, pushed = (masked_logsumexp(query, keys, 1 / temperature, mask=mask, **options)
+                      for mask in (positive, negative))
+    return mean_nce(pulled, [pushed])
+
+
+def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: float = 0.2,
+             normalize: bool = True, query_index: Tensor | None = None,
+             negative_index: Tensor | None = None, unit_negatives: bool = False,
+             block: int | None = None) -> Tensor:
+    """Mean over rows of -log(P / (P + sum of exp(q . n / T))), where P = exp(q . p / T).
+
+    InfoNCE (MoCo, 1911.05722, eq. 1), at least in float32. Gradients go to each argument that
+    asks. A row whose negatives are all left out, or K = 0, is 0 and counts in the mean; N = 0
+    gives 0.
+
+    Args:
+        query: (N, D).
+        positive: (N, D), the one positive of each row.
+        negatives: (K, D), shared by all rows.
+        temperature: T.
+        normalize: divide all vectors by their lengths first.
+        query_index: (N,) int64, the image that each query is of. Negatives of the same image do
+            not count; -1 is no known image, which is never the same. Needs ``negative_index``;
+            on a GPU this waits for it once.
+        negative_index: (K,) int64, the image of each negative, -1 none known, -2 an unfilled
+            slot, which does not count.
+        unit_negatives: the negatives are of length 1 already (a queue's), ``normalize`` need not
+            do it again.
+        block: number of negatives in a block; by default what suits the device.
+
+    Raises:
+        ValueError: shapes do not fit, ``query_index`` without ``negative_index``, or a temperature
+            of 0 or below.
+    """
+    check_temperature(temperature)
+    check_vectors('positive', positive, query, rows=True)
+    check_vectors('negatives', negatives, query)
+    check_index('query_index', query_index, query)
+    check_index('negative_index', negative_index, negatives)
+    if query_index is not None and negative_index is None:
+        raise ValueError('query_index needs negative_index: the image of each negative')
+    with torch.autocast(query.device.type, enabled=False):
+        query, positive = prepare(query, normalize), prepare(positive, normalize)
+        options = dict(normalize=normalize and not unit_negatives, bounded=normalize, block=block)
+        return mean_nce((query * positive).sum(1) / temperature, negative_logsumexps(
+            query, negatives, 1 / temperature, query_index, negative_index, options))
+
+
+def negative_logsumexps(query: Tensor, negatives: Tensor, scale: float,
+                        query_index: Tensor | None, negative_index: Tensor | None,
+                        options: dict) -> list[Tensor]:
+    """Return logarithms of sums (N,) that together hold the negatives of each row once.
+
+    The few keys of images that are in the batch are left out of the long walk, which then needs
+    no mask, and get a short walk of their own with one.
+    """
+    keep = None if negative_index is None else negative_index != EMPTY
+    if query_index is None:
+        return [masked_logsumexp(query, negatives, scale, keep=keep, **options)]
+    shared = torch.isin(negative_index, query_index.unique()) & (negative_index >= 0)
+    far = masked_logsumexp(query, negatives, scale, keep=keep & ~shared, **options)
+    near, near_index = negatives[shared], negative_index[shared]
+
+    def other_image(start: int, stop: int) -> Tensor:
+        return query_index[:, None] != near_index[None, start:stop]
+
+    return [far, masked_logsumexp(query, near, scale, mask=other_image, **options)]
+
+
+@MODELS.register_module()
+class InfoNCE(nn.Module):
+    """:func:`info_nce` of normalised vectors as a component, times ``loss_weight``."""
+
+    def __init__(self, temperature: float = 0.2, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.temperature, self.loss_weight = temperature, loss_weight
+
+    def forward(self, query: Tensor, positive: Tensor, negatives: Tensor, **indices) -> Tensor:
+        """Return the loss; ``indices`` are the keyword arguments of :func:`info_nce`."""
+        return self.loss_weight * info_nce(query, positive, negatives, self.temperature, **indices)
