@@ -1,0 +1,22 @@
+"""Two views of an image as MoCo v2 makes them (2003.04297, sec. 3; DenseCL does the same).
+
+A dataset's pipeline is ``load``, what its images need, and ``views_224`` or ``views_96``.
+"""
+load = [dict(type='mmdense.SeedSample'), dict(type='mmdense.LoadImage')]
+
+crop = dict(type='mmdense.RandomResizedCrop', area=(0.2, 1.0), aspect=(3 / 4, 4 / 3))
+photometric = [
+    dict(type='mmdense.RandomFlip', prob=0.5),
+    dict(type='mmdense.ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1,
+         prob=0.8),
+    dict(type='mmdense.RandomGrayscale', prob=0.2),
+    dict(type='mmdense.GaussianBlur', sigma=(0.1, 2.0), prob=0.5),
+]
+views_224 = [
+    dict(type='mmdense.MultiView', views=[[dict(crop, size=224), *photometric]], num_views=[2]),
+    dict(type='mmdense.PackViews'),
+]
+views_96 = [
+    dict(type='mmdense.MultiView', views=[[dict(crop, size=96), *photometric]], num_views=[2]),
+    dict(type='mmdense.PackViews'),
+]

@@ -1,0 +1,6 @@
+"""MoCoFCN on a plain ResNet-18, with plain BatchNorm."""
+_base_ = './mocofcn_r50.py'
+
+model = dict(
+    backbone=_base_.plain_r18.backbone,
+    decode_head=dict(in_channels=512, norm_cfg=dict(type='BN')))

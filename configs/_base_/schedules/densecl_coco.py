@@ -1,0 +1,10 @@
+"""The published COCO schedule: 800 epochs of 118,287 images, ten times ImageNet's rate."""
+iterations = 800 * (118_287 // 256)
+
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='SGD', lr=0.3, momentum=0.9, weight_decay=1e-4))
+param_scheduler = [
+    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=0, end=iterations)]
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=iterations)
+auto_scale_lr = dict(enable=False, base_batch_size=256)

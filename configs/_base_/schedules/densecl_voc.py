@@ -1,0 +1,10 @@
+"""VOC 2012 trainaug, 10,582 images: rate and form as published for COCO, 1600 epochs are ours."""
+iterations = 1600 * (10_582 // 256)
+
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='SGD', lr=0.3, momentum=0.9, weight_decay=1e-4))
+param_scheduler = [
+    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=0, end=iterations)]
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=8000)
+auto_scale_lr = dict(enable=False, base_batch_size=256)
