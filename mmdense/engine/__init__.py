@@ -1,1 +1,5 @@
-
+from .batch_hook import BatchOfOneHook
+from .checkpoint_hook import CheckpointHook
+from .seed_hook import IterationSeedHook
+from .skipped_images_hook import SkippedImagesHook
+from .wrappers import BFloat16OptimWrapper, CPUDistributedDataParallel

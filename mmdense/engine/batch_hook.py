@@ -1,0 +1,57 @@
+"""One clear error instead of a stack for a training batch of one under BatchNorm."""
+from __future__ import annotations
+
+from functools import partial
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import Tensor, nn
+from torch.nn import SyncBatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import DataLoader
+
+from mmdense.datasets.samplers import ResumableSampler
+from mmdense.registry import HOOKS
+
+
+def smallest_batch(loader: DataLoader) -> int | None:
+    """Return the size of a process's smallest batch in an epoch; None if it cannot be known."""
+    batch = loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None)
+    endless = isinstance(loader.sampler, ResumableSampler) or hasattr(loader.sampler, 'skip')
+    if batch is None or endless or loader.drop_last:
+        return batch
+    return len(loader.sampler) % batch or batch
+
+
+def refuse_one_value(module: nn.Module, inputs: tuple[Tensor, ...], name: str, batch: int) -> None:
+    """Raise if a BatchNorm in training would have to take a variance from one value a channel.
+
+    Raises:
+        ValueError: with the layer, the batch size and the ways out.
+    """
+    x = inputs[0]
+    if module.training and x.numel() == x.shape[1]:
+        raise ValueError(
+            f'a training batch of one image (train_dataloader.batch_size={batch} a process): '
+            f'BatchNorm {name} gets a single value a channel, {tuple(x.shape)}, which has no '
+            'variance; use a batch_size of 2 or more, train_dataloader.drop_last=True if it is '
+            "the epoch's last batch, or norm_cfg=dict(type='GN', num_groups=32)")
+
+
+@HOOKS.register_module()
+class BatchOfOneHook(Hook):
+    """Watches the BatchNorm layers where a process can get a training batch of one image.
+
+    Only a layer that really gets one value a channel is refused (behind global pooling, on
+    vectors, on a map of 1 x 1): a map with more cells trains. SyncBN over several processes has
+    their batches and is left alone.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        loader = runner.train_dataloader
+        if smallest_batch(loader) not in (None, 1):
+            return
+        for name, module in runner.model.named_modules():
+            if isinstance(module, _BatchNorm) and not isinstance(module, SyncBatchNorm):
+                module.register_forward_pre_hook(
+                    partial(refuse_one_value, name=name, batch=loader.batch_size))

@@ -1,0 +1,127 @@
+"""Checkpoints that are whole or not there, whenever the run is killed."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mmengine import hooks
+from mmengine.dist import is_main_process
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.runner import Runner
+
+from mmdense.registry import HOOKS
+
+
+def write_whole(content: bytes, path: str | Path) -> None:
+    """Write a file so that ``path`` holds the old bytes or all of the new ones at any moment."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'.{path.name}.partial')
+    with open(partial, 'wb') as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+class WholeFileBackend(LocalBackend):
+    """The local disk, with whole writes, and with removals that wait for :meth:`drop_outdated`."""
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.outdated: list[Path] = []
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        write_whole(obj, filepath)
+
+    def remove(self, filepath: str | Path) -> None:
+        self.outdated.append(Path(filepath))
+
+    def drop_outdated(self, keep: tuple[str | None, ...] = ()) -> None:
+        """Remove what was to be removed, except the files in ``keep``."""
+        kept = {Path(path) for path in keep if path}
+        for path in self.outdated:
+            if path not in kept:
+                path.unlink(missing_ok=True)
+        self.outdated.clear()
+
+
+register_backend('mmdense_whole_files', WholeFileBackend, force=True)
+
+
+@HOOKS.register_module()
+class CheckpointHook(hooks.CheckpointHook):
+    """mmengine's hook, safe against a kill at any moment, also in the middle of saving.
+
+    A checkpoint and the file ``last_checkpoint`` are written beside their place and renamed; old
+    checkpoints (``max_keep_ckpts``, the previous best one) are removed after that. So a run that
+    is killed loses at most the iterations since its last checkpoint. Folders behind a URL keep
+    mmengine's own behaviour.
+
+    Raises:
+        ValueError: before training, if a checkpoint would fall into the middle of an accumulated
+            gradient, which a checkpoint does not hold.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        self._check_accumulation(runner)
+        local = '://' not in str(self.out_dir or runner.work_dir)
+        if local and self.backend_args is None and self.file_client_args is None:
+            self.backend_args = dict(backend='mmdense_whole_files')
+        super().before_train(runner)
+        if local and is_main_process():
+            for partial in Path(self.out_dir).glob('.*.partial'):
+                partial.unlink()
+        self._drop_outdated()
+
+    def _check_accumulation(self, runner: Runner) -> None:
+        counts = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+        steps = len(runner.train_dataloader) if self.by_epoch else 1
+        if self.interval > 0 and (self.interval * steps) % counts:
+            raise ValueError(
+                f'checkpoint interval {self.interval * steps} (iterations) is not a multiple of '
+                f'optim_wrapper.accumulative_counts={counts}: a run resumed from it would lose '
+                'part of a gradient; change default_hooks.checkpoint.interval')
+
+    def _drop_outdated(self) -> None:
+        if is_main_process() and isinstance(self.file_backend, WholeFileBackend):
+            best = getattr(self, 'best_ckpt_path', None)
+            others = getattr(self, 'best_ckpt_path_dict', {}).values()
+            self.file_backend.drop_outdated(keep=(self.last_ckpt, best, *others))
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        """Save, then point to the new file, then remove what became outdated."""
+        outdated = self._enlist(runner, step)
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        runner.save_checkpoint(
+            self.out_dir, name, self.file_client_args, save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler, meta=meta, by_epoch=self.by_epoch,
+            backend_args=self.backend_args, **self.args)
+        if not is_main_process():
+            return
+        write_whole(self.last_ckpt.encode(), Path(runner.work_dir) / 'last_checkpoint')
+        for path in outdated:
+            if self.file_backend.isfile(path):
+                self.file_backend.remove(path)
+        self._drop_outdated()
+
+    def _enlist(self, runner: Runner, step: int) -> list[str]:
+        """Note ``step`` as kept; return the paths of the checkpoints that make room for it.
+
+        The checkpoint itself lists these too: a run killed before it removed them does so when it
+        is resumed.
+        """
+        if self.max_keep_ckpts <= 0:
+            return []
+        steps = [kept for kept in self.keep_ckpt_ids if kept != step] + [step]
+        runner.message_hub.update_info('keep_ckpt_ids', steps)
+        self.keep_ckpt_ids.clear()
+        self.keep_ckpt_ids.extend(steps[-self.max_keep_ckpts:])
+        return [self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(old))
+                for old in steps[:-self.max_keep_ckpts]]
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        super()._save_best_checkpoint(runner, metrics)
+        self._drop_outdated()

@@ -1,0 +1,31 @@
+"""Several processes on a machine without a GPU, from the config and launcher of the GPU run."""
+from __future__ import annotations
+
+from unittest import mock
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import init_dist, is_distributed
+
+#: wrappers of mmengine that a CPU process replaces
+DDP = (None, 'MMDistributedDataParallel', 'mmengine.MMDistributedDataParallel')
+
+
+def start_processes(cfg: Config) -> None:
+    """Join the process group and fit the config, where several processes run without a GPU.
+
+    With GPUs, or without a launcher, mmengine's runner does all of it and nothing happens here.
+    Otherwise a gloo group is made (the runner keeps a group that is there) and the model wrapper
+    becomes :class:`mmdense.CPUDistributedDataParallel`; another wrapper in the config is kept.
+    """
+    if cfg.launcher == 'none' or get_device() != 'cpu':
+        return
+    if not is_distributed():
+        options = {**cfg.get('env_cfg', {}).get('dist_cfg', {}), 'backend': 'gloo'}
+        # mmengine reads every launcher's environment right, but selects a GPU on the way
+        with mock.patch('torch.cuda.set_device'):
+            init_dist(cfg.launcher, **options)
+    wrapper = dict(cfg.get('model_wrapper_cfg') or dict(
+        broadcast_buffers=False, find_unused_parameters=cfg.get('find_unused_parameters', False)))
+    if wrapper.get('type') in DDP:
+        cfg.model_wrapper_cfg = {**wrapper, 'type': 'mmdense.CPUDistributedDataParallel'}

@@ -1,0 +1,108 @@
+"""From a config file and a command line to the config of a run."""
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import is_main_process
+from mmengine.logging import print_log
+
+from mmdense.datasets.checks import check_dataset_paths
+
+from .launch import start_processes
+
+
+def load_config(args: Namespace) -> Config:
+    """Read ``args.config`` with ``cfg_options``, ``launcher`` and ``work_dir`` of ``args``.
+
+    Raises:
+        FileNotFoundError: there is no such config.
+    """
+    if '::' not in args.config and not os.path.isfile(args.config):
+        raise FileNotFoundError(f'config {args.config}: no such file (looked in {os.getcwd()})')
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    cfg.launcher = args.launcher
+    name = Path(args.config).stem
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or os.path.join('work_dirs', name)
+    return cfg
+
+
+def require_checkpoint(path: str) -> None:
+    """Look for a checkpoint before anything is built; a URL is not looked up.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if '://' not in path and not os.path.isfile(path):
+        raise FileNotFoundError(f'checkpoint {path}: no such file (looked in {os.getcwd()})')
+
+
+def prepare(cfg: Config, loaders: tuple[str, ...]) -> None:
+    """Do what comes before the runner: start the processes, and look for the datasets.
+
+    Args:
+        loaders: the data loaders that this run reads, such as ``('train_dataloader',)``.
+    """
+    start_processes(cfg)
+    for name in loaders:
+        if cfg.get(name):
+            check_dataset_paths(cfg[name].dataset, name)
+
+
+def use_amp(cfg: Config, wanted: bool) -> None:
+    """Train in mixed precision if ``wanted`` or if the config asks for it.
+
+    float16 with a loss scale on a GPU (mmengine's AmpOptimWrapper), bfloat16 on CPU.
+
+    Raises:
+        ValueError: the config has an optimiser wrapper that mixed precision cannot replace.
+    """
+    wrapper = cfg.optim_wrapper
+    kind = wrapper.setdefault('type', 'OptimWrapper')
+    if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+        if wanted:
+            raise ValueError(f"--amp: optim_wrapper.type is {kind!r}, expected 'OptimWrapper'")
+        return
+    if kind == 'OptimWrapper' and not wanted:
+        return
+    if get_device() == 'cpu':
+        for name in ('loss_scale', 'dtype', 'use_fsdp'):
+            wrapper.pop(name, None)
+        wrapper.type = 'mmdense.BFloat16OptimWrapper'
+        print_log('mixed precision on CPU: bfloat16', 'current')
+    elif kind == 'OptimWrapper':
+        wrapper.type, wrapper.loss_scale = 'AmpOptimWrapper', 'dynamic'
+
+
+def latest_checkpoint(work_dir: str) -> str | None:
+    """Return the checkpoint that ``work_dir/last_checkpoint`` names, or None.
+
+    A folder that was moved since is searched for the file of the same name.
+    """
+    pointer = Path(work_dir) / 'last_checkpoint'
+    named = pointer.read_text().strip() if pointer.is_file() else ''
+    if not named:
+        return None
+    moved = Path(work_dir) / Path(named).name
+    return next((str(path) for path in (named, moved) if os.path.isfile(path)), None)
+
+
+def resume_latest(cfg: Config) -> None:
+    """Let the run go on from the latest checkpoint in its work_dir, or start as configured.
+
+    ``load_from`` counts for the start only. (mmengine's own ``--resume`` takes it for the
+    checkpoint to resume from.)
+    """
+    latest = latest_checkpoint(cfg.work_dir)
+    cfg.resume = latest is not None
+    if latest is not None:
+        cfg.load_from = latest
+    if is_main_process():
+        print_log(f'resuming from {latest}' if latest else
+                  f'--resume: no checkpoint in {cfg.work_dir} yet, starting from the beginning',
+                  'current')

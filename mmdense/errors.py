@@ -1,0 +1,60 @@
+"""How a command ends when its user made a mistake: with one line, not with a stack."""
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+PACKAGE = f'{Path(__file__).resolve().parent}{os.sep}'
+
+
+def _worker_message(error: BaseException) -> str | None:
+    """Return what we said inside a data loader's worker, from the text that torch makes of it."""
+    frames = list(re.finditer(r'^  File "(?P<file>[^"]+)", line .*\n {4}(?P<line>.*)\n(?: {4}.*\n)*',
+                              str(error), re.MULTILINE))
+    if 'Original Traceback' not in str(error) or not frames:
+        return None
+    if not (frames[-1]['file'].startswith(PACKAGE) and frames[-1]['line'].startswith('raise')):
+        return None
+    return str(error)[frames[-1].end():].partition(': ')[2].strip()
+
+
+def user_message(error: BaseException | None) -> str | None:
+    """Return what to tell the user about ``error``, or None if it is nobody's known mistake.
+
+    A known mistake is an exception that a ``raise`` statement of this package raised. Exceptions
+    that others wrapped around one count as it, also over the border of a worker process.
+    """
+    while error is not None:
+        frames = traceback.extract_tb(error.__traceback__)
+        if frames and frames[-1].filename.startswith(PACKAGE) \
+                and (frames[-1].line or '').startswith('raise'):
+            return str(error)
+        message = _worker_message(error)
+        if message is not None:
+            return message
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return None
+
+
+def run_command(main: Callable[[], None]) -> None:
+    """Run a tool's ``main``; a user's mistake prints ``error: …`` and ends with exit code 1.
+
+    With the environment variable ``MMDENSE_DEBUG=1`` the stack is shown as well.
+    """
+    try:
+        main()
+    except Exception as error:
+        message = user_message(error)
+        if message is None or os.environ.get('MMDENSE_DEBUG') == '1':
+            raise
+        if os.environ.get('LOCAL_RANK', '0') != '0':
+            # all processes mostly make the same mistake: the first one speaks, and the launcher
+            # ends the others meanwhile; a mistake of this process alone is told after a moment
+            time.sleep(3)
+        print(f'error: {message}', file=sys.stderr, flush=True)
+        sys.exit(1)

@@ -1,0 +1,81 @@
+"""A user's mistake ends a command with one line; anything else keeps its stack."""
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from mmengine.registry import MODELS
+from torch.utils.data import DataLoader, Dataset
+
+from mmdense.checkpoints.reading import read_checkpoint
+from mmdense.datasets.samplers import ResumableSampler
+from mmdense.errors import run_command, user_message
+
+
+class FaultyDataset(Dataset):
+    """Reads a checkpoint that is not there, in a worker process."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int):
+        return read_checkpoint('nowhere.pth') if index else ResumableSampler([], seed=0)
+
+
+def caught(action) -> Exception:
+    with pytest.raises(Exception) as info:  # noqa: B017
+        action()
+    return info.value
+
+
+def test_what_this_package_raises_is_a_users_mistake():
+    error = caught(lambda: ResumableSampler([], seed=0))
+    assert user_message(error) == 'ResumableSampler: the list has no samples'
+    error = caught(lambda: MODELS.build(dict(type='mmdense.DensCL')))
+    assert user_message(error).startswith("'mmdense.DensCL' is not a registered model")
+
+
+def test_a_wrapped_mistake_counts():
+    def wrapping():
+        try:
+            ResumableSampler([], seed=0)
+        except ValueError as error:
+            raise RuntimeError('wrapped') from error
+    assert user_message(caught(wrapping)) == 'ResumableSampler: the list has no samples'
+
+
+def test_a_mistake_found_by_a_worker_counts():
+    for order in ([0], [1]):
+        direct = user_message(caught(lambda order=order: FaultyDataset()[order[0]]))
+        error = caught(lambda order=order: list(DataLoader(FaultyDataset(), num_workers=1,
+                                                           sampler=order)))
+        assert 'Original Traceback' in str(error)
+        assert user_message(error) == direct
+
+
+def test_a_bug_keeps_its_stack():
+    assert user_message(caught(lambda: [][1])) is None
+    # raised inside this package, but not by a raise statement of it
+    assert user_message(caught(lambda: ResumableSampler(None, seed=0))) is None
+    with pytest.raises(ZeroDivisionError):
+        run_command(lambda: 1 / 0)
+
+
+def test_command_prints_one_line_and_ends_with_one(capsys, monkeypatch):
+    monkeypatch.delenv('LOCAL_RANK', raising=False)
+    with pytest.raises(SystemExit) as info:
+        run_command(lambda: ResumableSampler([], seed=0))
+    assert info.value.code == 1
+    assert capsys.readouterr().err == 'error: ResumableSampler: the list has no samples\n'
+    monkeypatch.setenv('MMDENSE_DEBUG', '1')
+    with pytest.raises(ValueError, match='no samples'):
+        run_command(lambda: ResumableSampler([], seed=0))
+
+
+def test_a_missing_config_is_one_line_on_the_shell(repo, tmp_path):
+    done = subprocess.run([sys.executable, '-W', 'ignore', repo / 'tools/train.py', 'no.py'],
+                          cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith('error: config no.py: no such file')
+    assert 'Traceback' not in done.stderr

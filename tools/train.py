@@ -1,0 +1,48 @@
+"""Pretrain or fine-tune: python tools/train.py CONFIG (several processes: dist_train.sh)."""
+from __future__ import annotations
+
+import argparse
+import os
+
+from mmengine.config import DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmdense.engine.recipe import apply_recipe
+from mmdense.engine.run_config import load_config, prepare, resume_latest, use_amp
+from mmdense.errors import run_command
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Train a network: pretraining or segmentation')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='folder of logs and checkpoints')
+    parser.add_argument('--resume', action='store_true',
+                        help='go on from the latest checkpoint in the work_dir, if there is one')
+    parser.add_argument('--amp', action='store_true',
+                        help='mixed precision: float16 on a GPU, bfloat16 on CPU')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='change settings of the config: model.backbone.depth=18 '
+                             'key="[a,b]" (quotes, no white space)')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
+                        default='none', help='how the processes were started')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args)
+    prepare(cfg, ('train_dataloader', 'val_dataloader'))
+    apply_recipe(cfg)
+    use_amp(cfg, args.amp)
+    if args.resume:
+        resume_latest(cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.train()
+
+
+if __name__ == '__main__':
+    run_command(main)
