@@ -1,1 +1,8 @@
-
+"""Transforms: loading, views and their geometry, photometric changes, packing, seeds."""
+from .annotations import CheckAnnotations
+from .formatting import PackViews
+from .geometric import RandomFlip, RandomResizedCrop
+from .loading import ImageReadError, LoadImage
+from .multiview import MultiView
+from .photometric import ColorJitter, GaussianBlur, RandomGrayscale, Solarize
+from .seeding import SeedSample

@@ -1,0 +1,38 @@
+"""From view dicts of numpy arrays to what the data loader collates."""
+from __future__ import annotations
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+
+from mmdense.registry import TRANSFORMS
+from mmdense.structures import ViewSample
+
+
+@TRANSFORMS.register_module()
+class PackViews(BaseTransform):
+    """Pack ``results['views']`` into ``inputs``, V tensors (C, h, w), and a `ViewSample`.
+
+    Its ``index`` is -1 where the sample has no index in a dataset.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Return ``dict(inputs=…, data_samples=…)``.
+
+        Raises:
+            ValueError: there are no views.
+        """
+        if 'views' not in results:
+            raise ValueError("PackViews found no results['views']: put mmdense.MultiView before it")
+        views = results['views']
+        inputs = [torch.from_numpy(np.ascontiguousarray(view['img'].transpose(2, 0, 1)))
+                  for view in views]
+        fields = dict(boxes=torch.from_numpy(np.stack([view['box'] for view in views])),
+                      flips=torch.tensor([view['flip'] for view in views]))
+        if 'regions' in results:
+            fields['regions'] = [torch.from_numpy(view['regions'].astype(np.int64))
+                                 for view in views]
+        sample = ViewSample(**fields, metainfo=dict(img_path=results.get('img_path'),
+                                                    ori_shape=results.get('ori_shape'),
+                                                    index=int(results.get('sample_idx', -1))))
+        return dict(inputs=inputs, data_samples=sample)
