@@ -1,1 +1,2 @@
-
+from . import losses, matching, necks, selfsup
+from .data_preprocessor import ViewsPreprocessor

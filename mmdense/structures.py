@@ -1,0 +1,59 @@
+"""What travels with the views: of one image (`ViewSample`), and of a batch (`Views`)."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from mmengine.structures import BaseDataElement
+from torch import Tensor
+
+
+class ViewSample(BaseDataElement):
+    """Geometry of the V views of one image.
+
+    Data fields:
+        boxes: (V, 4) float32, half-open source pixels (x0, y0, x1, y1).
+        flips: (V,) bool, True where a view is mirrored left to right.
+        regions: where the image has a region map, a list of V int64 maps (h, w); 0 is no region.
+
+    Metainfo: ``img_path``, ``ori_shape`` (H, W) and ``index``, the image's in the dataset.
+    """
+
+
+@dataclass
+class Views:
+    """Geometry of V views of each of B images.
+
+    Attributes:
+        boxes: (V, B, 4) float32, half-open source pixels (x0, y0, x1, y1).
+        flips: (V, B) bool, True where a view is mirrored left to right.
+        index: (B,) int64, the images' indices in the dataset.
+        regions: None, or V maps (B, h, w) int64; 0 is no region.
+    """
+
+    boxes: Tensor
+    flips: Tensor
+    index: Tensor
+    regions: list[Tensor] | None = None
+
+    @classmethod
+    def collate(cls, samples: Sequence[ViewSample], device: torch.device | str = 'cpu') -> Views:
+        """Stack the samples of B images, view by view, on ``device``.
+
+        Raises:
+            ValueError: some images have a region map and some have none.
+        """
+        with_regions = sum('regions' in sample for sample in samples)
+        if with_regions not in (0, len(samples)):
+            path = next(s.get('img_path') for s in samples if 'regions' not in s)
+            raise ValueError(f'{with_regions} of {len(samples)} images of a batch have regions; '
+                             f'{path} has none: give all images a region map, or none')
+        regions = None
+        if with_regions:
+            regions = [torch.stack(maps).to(device) for maps in
+                       zip(*(sample.regions for sample in samples), strict=True)]
+        return cls(boxes=torch.stack([s.boxes for s in samples], 1).to(device),
+                   flips=torch.stack([s.flips for s in samples], 1).to(device),
+                   index=torch.tensor([s.index for s in samples]).to(device),
+                   regions=regions)

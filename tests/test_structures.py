@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import torch
+
+from mmdense.structures import Views, ViewSample
+
+
+def sample(index: int, regions: bool = False) -> ViewSample:
+    fields = dict(boxes=torch.arange(8.).view(2, 4) + 100 * index,
+                  flips=torch.tensor([True, index == 1]))
+    if regions:
+        fields['regions'] = [torch.full((3, 4), index), torch.full((2, 2), 10 + index)]
+    return ViewSample(**fields, metainfo=dict(img_path=f'{index}.jpg', index=index))
+
+
+def test_collate_stacks_views_first_and_images_second():
+    views = Views.collate([sample(0), sample(1), sample(5)])
+    assert views.boxes.shape == (2, 3, 4)
+    assert views.boxes[1, 2].tolist() == [504., 505., 506., 507.]
+    assert views.flips.tolist() == [[True, True, True], [False, True, False]]
+    assert views.index.tolist() == [0, 1, 5] and views.index.dtype == torch.int64
+    assert views.regions is None
+
+
+def test_collate_stacks_regions_of_each_view():
+    views = Views.collate([sample(0, True), sample(3, True)])
+    assert [tuple(maps.shape) for maps in views.regions] == [(2, 3, 4), (2, 2, 2)]
+    assert views.regions[1][:, 0, 0].tolist() == [10, 13]
+
+
+def test_collate_names_the_image_without_regions():
+    with pytest.raises(ValueError, match='1 of 2 images.*7.jpg has none'):
+        Views.collate([sample(0, True), sample(7)])
+
+
+def test_sample_survives_pickling():
+    back = pickle.loads(pickle.dumps(sample(2, True)))
+    assert back.index == 2 and torch.equal(back.boxes, sample(2).boxes)
+    assert torch.equal(back.regions[1], sample(2, True).regions[1])
