@@ -1,0 +1,117 @@
+"""CPU time of two MoCo-v2 views of one decoded image, ours and mmpretrain's, side by side.
+
+    python tools/benchmarks/views.py [--image FILE] [--draws 400]
+
+Both take the image in memory and stop before packing. The time is that of the process's CPU on one
+thread, the median over draws that alternate between the two.
+"""
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import platform
+import time
+from collections.abc import Callable
+
+import cv2
+import mmpretrain
+import numpy as np
+from mmengine import Config
+from mmengine.dataset import Compose
+from mmengine.registry import init_default_scope
+from mmengine.utils import get_installed_path
+from mmpretrain.registry import TRANSFORMS as PEERS
+
+import mmdense  # noqa: F401
+
+OURS = [
+    dict(type='mmdense.RandomResizedCrop', size=224, area=(0.2, 1.0)),
+    dict(type='mmdense.ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1,
+         prob=0.8),
+    dict(type='mmdense.RandomGrayscale', prob=0.2),
+    dict(type='mmdense.GaussianBlur', sigma=(0.1, 2.0), prob=0.5),
+    dict(type='mmdense.RandomFlip', prob=0.5),
+]
+
+
+def natural_image(height: int = 321, width: int = 481, seed: int = 0) -> np.ndarray:
+    """Return an image (height, width, 3) uint8 whose spectrum falls as 1 / frequency."""
+    noise = np.random.RandomState(seed).randn(height, width, 3)
+    rows, columns = np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None]
+    frequency = np.maximum(np.hypot(rows, columns), 1 / width)[..., None]
+    image = np.fft.ifft2(np.fft.fft2(noise, axes=(0, 1)) / frequency, axes=(0, 1)).real
+    image = image / image.std(axis=(0, 1)) * 50 + 128
+    return np.ascontiguousarray(np.clip(image, 0, 255).astype(np.uint8))
+
+
+def peer_views() -> list[dict]:
+    """Return mmpretrain's own view pipeline of MoCo v2, from its config."""
+    root = get_installed_path('mmpretrain')
+    config = Config.fromfile(f'{root}/.mim/configs/_base_/datasets/imagenet_bs32_mocov2.py')
+    return config.view_pipeline
+
+
+def cpu_ms(make: dict[str, Callable[[dict], dict]], image: np.ndarray,
+           draws: int) -> dict[str, np.ndarray]:
+    """Return the CPU milliseconds (draws,) of each pipeline on the image."""
+    times = {name: [] for name in make}
+    for draw in range(-10, draws):                            # the first ten warm up
+        for name, pipeline in make.items():
+            np.random.seed(draw + 10)
+            results = dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+            start = time.process_time_ns()
+            pipeline(results)
+            if draw >= 0:
+                times[name].append((time.process_time_ns() - start) / 1e6)
+    return {name: np.array(values) for name, values in times.items()}
+
+
+def always(transform: dict) -> dict:
+    """Return the transform's config with probability 1, to time it alone."""
+    transform = copy.deepcopy(dict(transform))
+    return {**transform, 'prob': 1.0} if 'prob' in transform else transform
+
+
+def steps(image: np.ndarray, draws: int) -> list[tuple[str, float, float]]:
+    """Return (transform, ours, peer's) ms for each transform alone, applied always, at 224."""
+    rows = []
+    view = dict(img=image, img_shape=image.shape[:2])
+    small = Compose(OURS[:1])(dict(view))['img']
+    for number, (mine, other) in enumerate(zip(OURS, peer_views(), strict=True)):
+        pair = dict(ours=Compose([always(mine)]), peer=PEERS.build(always(other)))
+        times = cpu_ms(pair, small if number else image, draws)
+        rows.append((mine['type'].split('.')[1],
+                     float(np.median(times['ours'])), float(np.median(times['peer']))))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--image', help='an image file; by default one of 481x321 is generated')
+    parser.add_argument('--draws', type=int, default=400)
+    args = parser.parse_args()
+    cv2.setNumThreads(0)
+    init_default_scope('mmpretrain')                          # for its names, which have no scope
+    image = cv2.imread(args.image) if args.image else natural_image()
+    if image is None:
+        raise SystemExit(f'{args.image}: not an image file')
+    ours = Compose([dict(type='mmdense.MultiView', views=[OURS], num_views=[2])])
+    peer = PEERS.build(dict(type='MultiView', num_views=2, transforms=[peer_views()]))
+    times = cpu_ms(dict(ours=ours, peer=peer), image, args.draws)
+    mine, other = (float(np.median(times[name])) for name in ('ours', 'peer'))
+
+    print(f'{image.shape[1]}x{image.shape[0]} image, views of 224, CPU ms on one thread, median of '
+          f'{args.draws} draws\ncv2 {cv2.__version__}, mmpretrain {mmpretrain.__version__}, '
+          f'{platform.machine()}\n\n| | mmdense | mmpretrain | ratio |\n|---|---|---|---|')
+    means = (float(times[name].mean()) for name in ('ours', 'peer'))
+    rows = [*steps(image, args.draws), ('two views, mean of the draws', *means),
+            ('**two views**', mine, other)]
+    for name, a, b in rows:
+        print(f'| {name} | {a:.3f} | {b:.3f} | {b / a:.1f} |')
+    print(json.dumps(dict(mmdense_ms=round(mine, 3), mmpretrain_ms=round(other, 3),
+                          ratio=round(other / mine, 2))))
+
+
+if __name__ == '__main__':
+    main()
