@@ -1,5 +1,5 @@
 """60 labelled generated scenes of 128x128 to train on, 150 to score."""
-num_classes = 9
+num_classes = 7
 crop_size = (128, 128)
 train_pipeline = [
     dict(type='mmdense.SeedSample'),
