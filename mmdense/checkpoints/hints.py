@@ -19,7 +19,8 @@ def hints(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> list[st
         target: the backbone's tensors.
     """
     return [hint for hint in (stem_hint(source, target), depth_hint(source, target),
-                              channel_hint(source, target)) if hint]
+                              channel_hint(source, target), position_hint(source, target))
+            if hint]
 
 
 def resnet_type(names: Iterable[str]) -> str | None:
@@ -71,7 +72,7 @@ def depth_hint(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> st
                 f'{f"depth {own}" if own else "another depth"}'
                 + (f': set backbone.depth={depth}' if depth else ''))
     file, model = layers(source), layers(target)
-    if file and model and file != model:
+    if 0 < file < model:  # fewer in the model is how timm cuts off what is not looked at
         return f'the file has {file} transformer layers, the model {model}'
     return None
 
@@ -92,3 +93,15 @@ def channel_hint(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> 
         return None
     return (f"the first convolution ('{first}') takes {file} image channels in the file and "
             f'{model} in the model: set backbone.in_channels={file}')
+
+
+def position_hint(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> str | None:
+    """Say that the position embedding is for another image size."""
+    for name, own in target.items():
+        table = source.get(name)
+        if name.endswith('pos_embed') and table is not None and table.ndim == own.ndim == 3 \
+                and table.shape[1] != own.shape[1] and table.shape[2] == own.shape[2]:
+            return (f"'{name}' has {table.shape[1]} positions in the file and {own.shape[1]} in "
+                    'the model: set backbone.img_size as in the pretraining (the backbone '
+                    'resizes its positions for each image)')
+    return None

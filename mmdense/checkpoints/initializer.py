@@ -30,7 +30,7 @@ class PretrainedBackbone:
         checkpoint: file, or address that mmengine knows. None leaves the backbone random, so
             that a config can name the key and the command line fill it.
         strict: raise unless every parameter and BatchNorm statistic of the backbone is in the
-            file with its shape.
+            file with its shape, and the file is not of a deeper network.
         prefix: take the tensors under this prefix instead of the best fitting one, e.g.
             ``'twin.backbone.'`` or ``'teacher.backbone.'``.
         map_location: where tensors are read to.
@@ -38,7 +38,7 @@ class PretrainedBackbone:
 
     def __init__(self, checkpoint: str | None, strict: bool = True, prefix: str | None = None,
                  map_location: Any = 'cpu') -> None:
-        self.checkpoint = checkpoint
+        self.checkpoint = None if checkpoint is None else str(checkpoint)
         self.strict, self.prefix, self.map_location = strict, prefix, map_location
 
     def examine(self, module: nn.Module) -> tuple[LoadReport, dict[str, torch.Tensor]]:
@@ -47,14 +47,14 @@ class PretrainedBackbone:
         if not isinstance(content, dict):
             raise ValueError(f'{self.checkpoint} holds a {type(content).__name__}, expected a '
                              'dict of tensors')
-        return examine(module, content, str(self.checkpoint), self.prefix)
+        return examine(module, content, self.checkpoint, self.prefix)
 
     def load(self, module: nn.Module) -> None:
         """Copy the file's tensors into ``module`` and print the report.
 
         Raises:
             FileNotFoundError, ValueError: the file is missing, unsafe or no checkpoint, nothing
-                in it fits, or with ``strict`` something of the backbone is not in it.
+                in it fits, or with ``strict`` it is not all of this backbone.
         """
         if self.checkpoint is None:
             print_log(f'{type(module).__name__}: random weights (init_cfg.checkpoint=None)',
@@ -62,7 +62,7 @@ class PretrainedBackbone:
             return
         report, tensors = self.examine(module)
         print_log(str(report), 'current')
-        if self.strict and report.coverage < 1:
+        if self.strict and not report.complete:
             raise ValueError(f'{report.summary()}; strict=False loads what fits')
         with torch.no_grad():
             own = module.state_dict()

@@ -54,6 +54,14 @@ class LoadReport:
         """Share of the backbone's counted tensors that the file fills, in [0, 1]."""
         return len(self.matched) / max(self.total, 1)
 
+    @property
+    def complete(self) -> bool:
+        """Whether the file fills all of the backbone and is of the same build.
+
+        All of a ResNet-18 is in a ResNet-34's file by name and shape, and is no ResNet-18.
+        """
+        return self.coverage == 1 and not self.hints
+
     def headline(self) -> str:
         """Return the share that the file fills, in one line."""
         percent = int(1000 * self.coverage) / 10  # rounded down: only all is 100 %

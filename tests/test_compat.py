@@ -1,0 +1,107 @@
+"""What MMDense changes in other packages, and how it says what it needs."""
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from importlib import metadata
+
+import pytest
+from mmengine.config import utils
+
+from mmdense import compat
+
+BLOCKER = '''
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if any(name == b or name.startswith(b + '.') for b in {blocked!r}):
+            raise ModuleNotFoundError('No module named %r' % name, name=name)
+
+sys.meta_path.insert(0, Blocker())
+'''
+
+IMPORT_ALL = '''
+import importlib, pkgutil, mmdense
+names = [m.name for m in pkgutil.walk_packages(mmdense.__path__, 'mmdense.')]
+for name in names:
+    importlib.import_module(name)
+assert not any(n.startswith('mmcv.ops') for n in sys.modules)
+print(len(names))
+'''
+
+
+def python(code: str, *blocked: str, cwd) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, '-c', BLOCKER.format(blocked=blocked) + code], cwd=cwd,
+                          capture_output=True, text=True, timeout=300)
+
+
+def test_every_module_imports_without_compiled_mmcv(repo):
+    done = python(IMPORT_ALL, 'mmcv.ops', 'mmcv._ext', cwd=repo)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) > 10
+
+
+@pytest.mark.parametrize('missing', [['mmengine'], ['mmpretrain'],
+                                     ['mmengine', 'mmcv', 'mmseg', 'mmpretrain']])
+def test_without_the_openmmlab_packages_one_line_says_what_to_install(repo, missing):
+    done = python('import mmdense', *missing, cwd=repo)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith('ImportError: MMDense needs the OpenMMLab packages')
+    assert 'pip install "mmdense[onedl]"' in last
+    assert 'During handling' not in done.stderr
+
+
+def found(monkeypatch, **versions: str) -> list[str]:
+    """Return the warnings where some packages have these versions."""
+    names = {compat.installed_distribution(module): v for module, v in versions.items()}
+    real = metadata.version
+    monkeypatch.setattr(compat.metadata, 'version', lambda n: names.get(n) or real(n))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        compat.check_versions()
+    return [str(w.message) for w in caught]
+
+
+def test_what_is_installed_is_supported(monkeypatch):
+    assert found(monkeypatch) == []
+
+
+def test_an_old_version_warns_and_names_the_fix(monkeypatch):
+    name = compat.installed_distribution('mmseg')
+    assert found(monkeypatch, mmseg='1.1.9', torch='2.6.0+cpu') == [
+        f'{name} 1.1.9 is older than MMDense supports (>= 1.2, tested with '
+        f"onedl-mmsegmentation 1.4.2): pip install -U '{name}>=1.2'"]
+
+
+@pytest.mark.parametrize('module', list(compat.VERSIONS))
+def test_each_package_is_checked(monkeypatch, module):
+    oldest, tested = compat.VERSIONS[module]
+    assert found(monkeypatch, **{module: oldest}) == []
+    monkeypatch.undo()
+    assert found(monkeypatch, **{module: tested}) == []
+    monkeypatch.undo()
+    assert len(found(monkeypatch, **{module: '0.0.1'})) == 1
+
+
+def test_a_package_without_a_record_is_not_compared(monkeypatch):
+    def missing(name):
+        raise metadata.PackageNotFoundError(name)
+    monkeypatch.setattr(compat.metadata, 'version', missing)
+    compat.check_versions()
+    assert compat.installed_distribution('mmseg') is None
+
+
+def test_config_packages_are_the_installed_distributions():
+    for module in ('mmseg', 'mmpretrain'):
+        assert metadata.version(utils.MODULE2PACKAGE[module])
+    assert utils.MODULE2PACKAGE['mmdense'] == 'mmdense'
+
+
+def test_set_up_twice_changes_nothing():
+    from mmengine.registry import build_functions
+    before = build_functions.build_from_cfg
+    compat.setup()
+    assert build_functions.build_from_cfg is before
