@@ -11,9 +11,10 @@ from mmengine.config import Config, DictAction
 from rich.console import Console
 from rich.table import Table
 
-import mmdense  # noqa: F401
+from mmdense.datasets.checks import check_dataset_paths
 from mmdense.engine.check import check_config
 from mmdense.engine.recipe import apply_recipe, auto_changes, read_facts
+from mmdense.errors import run_command
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,6 +32,8 @@ def main() -> None:
     cfg = Config.fromfile(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+    if cfg.get('train_dataloader'):
+        check_dataset_paths(cfg.train_dataloader.dataset, 'train_dataloader')
     apply_recipe(cfg, args.gpus)
     facts = read_facts(cfg, args.gpus)
     findings = check_config(cfg, facts, measure=not args.no_measure)
@@ -49,4 +52,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)
