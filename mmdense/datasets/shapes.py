@@ -21,7 +21,7 @@ from .generate import (
 
 @DATASETS.register_module()
 class ShapesDataset(BaseSegDataset):
-    """Generated scenes of 128x128 pixels: eight kinds of object, told by outline and texture.
+    """Generated scenes of 128x128 pixels: six kinds of object, told by outline and texture.
 
     In VOC's layout; ``ann_file`` chooses ``unlabelled.txt`` (600 images), ``labelled.txt`` (60) or
     ``val.txt`` (150) in ``ImageSets/Segmentation``. Written into ``data_root`` when nothing is

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
+from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS as MMSEG_DATASETS
 
 from mmdense.registry import DATASETS
@@ -80,7 +81,10 @@ def wrapped_images(dataset_cfg: dict) -> list[str]:
         ValueError: its samples have no ``img_path``.
     """
     check_dataset_paths(dataset_cfg, 'UnlabelledDataset', labels=False)
-    dataset = MMSEG_DATASETS.build(without_pipelines(dataset_cfg))
+    scope = DefaultScope.get_current_instance()
+    # datasets inside a wrapper of mmengine's are looked up in the default scope
+    with DefaultScope.overwrite_default_scope(scope.scope_name if scope else 'mmseg'):
+        dataset = MMSEG_DATASETS.build(without_pipelines(dataset_cfg))
     samples = [dataset.get_data_info(index) for index in range(len(dataset))]
     if samples and 'img_path' not in samples[0]:
         raise ValueError(f'UnlabelledDataset: samples of {dataset_cfg["type"]} hold '

@@ -41,7 +41,7 @@ def make_scene(seed: int, split: str, index: int) -> tuple[np.ndarray, np.ndarra
     wanted = rng.randint(4, 8)
     for _ in range(40):
         name = SCENE_OBJECTS[rng.randint(len(SCENE_OBJECTS))]
-        scale, centre = rng.uniform(20, 38), rng.uniform(0.05, 0.95, 2) * SIZE
+        scale, centre = rng.uniform(22, 40), rng.uniform(0.05, 0.95, 2) * SIZE
         if draw_object(canvas, rng, name, len(classes), scale, centre):
             classes.append(SCENE_CLASSES.index(name))
         if len(classes) > wanted:
