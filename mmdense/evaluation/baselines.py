@@ -1,0 +1,87 @@
+"""What any feature map is to be seen against: the position prior and the resolution ceiling."""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import all_gather_object, all_reduce
+from mmseg.evaluation import IoUMetric
+from torch import Tensor
+
+from .memory import IGNORE
+
+#: the position prior is counted on a grid of at most this many rows and columns
+LARGEST_GRID = 512
+
+
+def upsample(scores: Tensor, h: int, w: int, size: tuple[int, int]) -> Tensor:
+    """Return the best class (H, W) int64 of cell scores (h*w, C), upsampled bilinearly."""
+    maps = scores.t().reshape(1, -1, h, w)
+    return F.interpolate(maps, size=size, mode='bilinear', align_corners=False)[0].argmax(0)
+
+
+def ceiling(histograms: Tensor, h: int, w: int, size: tuple[int, int]) -> Tensor:
+    """Return (H, W): what cells that know the classes of their own pixels give.
+
+    Args:
+        histograms: (h*w, C) class counts of the cells, of ``cell_histograms``.
+        h, w: number of cells.
+        size: (H, W) of the image.
+    """
+    return upsample(F.normalize(histograms, p=1, dim=1), h, w, size)
+
+
+def _nearest(size: int, source: int, device: torch.device) -> Tensor:
+    return (torch.arange(size, device=device) * 2 + 1) * source // (2 * size)
+
+
+class PositionPrior:
+    """Per-pixel majority of label maps, which are resized (nearest) to one grid.
+
+    Args:
+        size: (H, W) of the grid; the longer side is cut to ``LARGEST_GRID``.
+        num_classes: of the labels; ties and pixels nobody labelled go to the lowest class.
+    """
+
+    def __init__(self, size: tuple[int, int], num_classes: int, device: torch.device) -> None:
+        scale = min(1, LARGEST_GRID / max(size))
+        height, width = (max(1, round(side * scale)) for side in size)
+        self.counts = torch.zeros(num_classes, height, width, dtype=torch.int32, device=device)
+
+    def _resize(self, labels: Tensor, height: int, width: int) -> Tensor:
+        rows = _nearest(height, labels.shape[0], labels.device)
+        return labels[rows[:, None], _nearest(width, labels.shape[1], labels.device)]
+
+    def add(self, labels: Tensor) -> None:
+        """Count one label map (H, W) int64, 255 = ignored."""
+        labels = self._resize(labels, *self.counts.shape[1:])[None]
+        known = (labels != IGNORE).to(self.counts.dtype)
+        self.counts.scatter_add_(0, labels.where(known.bool(), 0), known)
+
+    def reduce(self) -> None:
+        """Add up the counts of all processes."""
+        all_reduce(self.counts)
+
+    def predict(self, size: tuple[int, int]) -> Tensor:
+        """Return the majority (H, W) int64 at the size of an image."""
+        return self._resize(self.counts.argmax(0), *size)
+
+
+class MeanIoU:
+    """mmseg's mIoU of one prediction more, in per cent, without its table."""
+
+    def __init__(self, num_classes: int) -> None:
+        self.num_classes = num_classes
+        self.areas: list[tuple[Tensor, ...]] = []
+
+    def add(self, prediction: Tensor, labels: Tensor) -> None:
+        """Take one image: (H, W) both."""
+        self.areas.append(IoUMetric.intersect_and_union(prediction, labels, self.num_classes,
+                                                        IGNORE))
+
+    def compute(self, size: int) -> float:
+        """Return the mIoU over all processes; ``size`` images, what samplers padded is dropped."""
+        parts = all_gather_object(self.areas)
+        rows = [part[i] for i in range(max(map(len, parts))) for part in parts if i < len(part)]
+        areas = [torch.stack(column).sum(0) for column in zip(*rows[:size], strict=True)]
+        iou = IoUMetric.total_area_to_metrics(*areas, metrics=['mIoU'])['IoU']
+        return round(float(torch.as_tensor(iou).nanmean()) * 100, 2)

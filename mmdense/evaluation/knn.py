@@ -1,0 +1,67 @@
+"""Exact weighted nearest neighbours, in blocks of bounded memory."""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+#: similarities held at once: 64 MB on a CPU, 1 GB on a GPU
+BLOCK = {'cpu': 2 ** 24, 'cuda': 2 ** 28}
+KEY_BLOCK = 2 ** 15
+
+
+@torch.no_grad()
+def nearest(queries: Tensor, keys: Tensor, k: int,
+            block: int | None = None) -> tuple[Tensor, Tensor]:
+    """Return the k largest inner products of each query and the numbers of their keys.
+
+    Args:
+        queries: (M, D).
+        keys: (N, D), k <= N.
+        k: neighbours.
+        block: similarities held at once; None = by device.
+
+    Returns:
+        (M, k) similarities, falling, and (M, k) int64.
+    """
+    block = block or BLOCK.get(queries.device.type, BLOCK['cpu'])
+    width = min(len(keys), max(k, min(KEY_BLOCK, block)))
+    height = max(1, min(len(queries), block // width))
+    # one buffer for all blocks: on a CPU fresh pages cost as much as the product
+    buffer = queries.new_empty(height * width)
+    best = queries.new_empty(len(queries), k), keys.new_empty(len(queries), k, dtype=torch.long)
+    for row in range(0, len(queries), height):
+        rows = queries[row:row + height]
+        top = rows.new_empty(len(rows), 0), keys.new_empty(len(rows), 0, dtype=torch.long)
+        for start in range(0, len(keys), width):
+            part = keys[start:start + width]
+            scores = buffer[:len(rows) * len(part)].view(len(rows), len(part))
+            torch.mm(rows, part.t(), out=scores)
+            values, index = scores.topk(min(k, len(part)), dim=1)
+            values, index = torch.cat([top[0], values], 1), torch.cat([top[1], index + start], 1)
+            values, order = values.topk(min(k, values.shape[1]), dim=1)
+            top = values, index.gather(1, order)
+        best[0][row:row + height], best[1][row:row + height] = top
+    return best
+
+
+@torch.no_grad()
+def knn_vote(queries: Tensor, keys: Tensor, labels: Tensor, k: int = 30, beta: float = 0.02,
+             block: int | None = None) -> Tensor:
+    """Return class scores: labels of the k nearest keys, weighted by softmax(cosine / beta).
+
+    Args:
+        queries: (M, D) unit rows.
+        keys: (N, D) unit rows; with N < k all of them vote.
+        labels: (N, C) class shares.
+        k: neighbours.
+        beta: temperature.
+        block: similarities held at once; None = by device.
+
+    Returns:
+        (M, C) scores; a row sums to 1.
+    """
+    similarity, index = nearest(queries, keys, min(k, len(keys)), block)
+    weight = (similarity / beta).softmax(dim=1)
+    rows = max(1, (block or BLOCK['cpu']) // (index.shape[1] * labels.shape[1]))
+    return torch.cat([(w[:, :, None] * labels[i]).sum(1)
+                      for w, i in zip(weight.split(rows), index.split(rows), strict=True)])

@@ -1,0 +1,109 @@
+"""Statistics of the features in the training log."""
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from mmdense.models.matching.geometry import cell_centres, cell_coordinates, visible_in
+from mmdense.models.selfsup.base import encode
+from mmdense.registry import HOOKS
+from mmdense.structures import Views
+
+from .random_state import kept_random_state
+from .statistics import (
+    correspondence_accuracy,
+    effective_rank,
+    feature_std,
+    positive_negative_similarity,
+)
+
+#: images of a batch that are looked at
+LARGEST_BATCH = 64
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode inside; each module's own mode afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def places_in_second_view(views: Views, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where the first view's cells lie in the second, in cells, and which are in it.
+
+    Args:
+        views: of at least two views.
+        first, second: their maps (B, C, h, w), (B, C, h', w').
+    """
+    batch = len(first)
+    (first_box, second_box), (first_flip, second_flip) = (views.boxes[:2, :batch],
+                                                          views.flips[:2, :batch])
+    points = cell_centres(first_box, first_flip, *first.shape[2:])
+    places = cell_coordinates(points, second_box, second_flip, *second.shape[2:])
+    return places, visible_in(points, second_box)
+
+
+def batch_statistics(model: nn.Module, inputs: list[Tensor],
+                     views: Views | None) -> dict[str, float]:
+    """Return the statistics of the last maps of a batch's first two views.
+
+    Args:
+        model: has ``backbone`` and maybe ``decode_head``; is in eval mode.
+        inputs: V normalised views (B, C, H, W).
+        views: their geometry; without it only what needs none is measured.
+    """
+    first, *others = (encode(model, images[:LARGEST_BATCH]) for images in inputs[:2])
+    found = dict(feature_std=feature_std(first), effective_rank=effective_rank(first))
+    if others and views is not None:
+        places, visible = places_in_second_view(views, first, others[0])
+        positive, negative = positive_negative_similarity(first, others[0], places, visible)
+        found.update(positive_similarity=positive, negative_similarity=negative,
+                     correspondence_accuracy=correspondence_accuracy(first, others[0], places,
+                                                                     visible))
+    return {name: float(value) for name, value in found.items()
+            if not math.isnan(float(value))}
+
+
+@HOOKS.register_module()
+class FeatureMonitorHook(Hook):
+    """Log statistics of the current batch's features, by the weights as they are.
+
+    ``feature_std``, ``effective_rank``, ``positive_similarity``, ``negative_similarity`` and
+    ``correspondence_accuracy`` (see :mod:`mmdense.evaluation.statistics`) go with the losses to
+    the log line and the visualisation backends. In eval mode, by the first process; neither
+    weights nor random state change.
+
+    Args:
+        interval: iterations between two measurements; the log's own interval fits.
+    """
+    priority = 'NORMAL'      # before the logger
+
+    def __init__(self, interval: int = 50) -> None:
+        self.interval = interval
+
+    @master_only
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                         outputs: dict | None = None) -> None:
+        if not self.every_n_train_iters(runner, self.interval):
+            return
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        with kept_random_state(), torch.no_grad(), evaluating(model):
+            data = model.data_preprocessor(data_batch, False)
+            inputs, views = data['inputs'], data['data_samples']
+            found = batch_statistics(model, [inputs] if isinstance(inputs, Tensor) else inputs,
+                                     views if isinstance(views, Views) else None)
+        for name, value in found.items():
+            runner.message_hub.update_scalar(f'train/{name}', value)

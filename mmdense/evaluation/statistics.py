@@ -1,0 +1,90 @@
+"""Numbers that tell early whether features collapse and whether they know where they are.
+
+All take feature maps and return a scalar float32 tensor; nan where there is nothing to measure.
+"""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+#: rows that the effective rank looks at, evenly taken: its cost grows with their cube
+RANK_ROWS = 1024
+
+
+def _cells(maps: Tensor) -> Tensor:
+    """Unit vectors (B, h*w, C) of the cells of (B, C, h, w)."""
+    return F.normalize(maps.flatten(2).transpose(1, 2).float(), dim=2)
+
+
+def feature_std(maps: Tensor) -> Tensor:
+    """Return the standard deviation of unit features over cells, mean over channels, times √C.
+
+    1 = spread evenly over the sphere, 0 = collapsed to a point (SimSiam, 2011.10566, section 4).
+
+    Args:
+        maps: (B, C, h, w).
+    """
+    cells = _cells(maps).flatten(0, 1)
+    return cells.std(dim=0, correction=0).mean() * cells.shape[1] ** 0.5
+
+
+def effective_rank(maps: Tensor) -> Tensor:
+    """Return exp of the entropy of the singular values of centred cells (Roy, Vetterli 2007).
+
+    From 1 (one direction) to min(cells - 1, C); 0 where all cells are equal.
+
+    Args:
+        maps: (B, C, h, w); of more than 1024 cells evenly chosen ones are looked at.
+    """
+    rows = maps.flatten(2).transpose(1, 2).flatten(0, 1).double()
+    rows = rows[::-(-len(rows) // RANK_ROWS)]
+    rows = rows - rows.mean(0)
+    gram = rows @ rows.t() if len(rows) < rows.shape[1] else rows.t() @ rows
+    singular = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
+    # what double precision leaves of a zero is no direction
+    singular = singular.where(singular > 1e-6 * singular.max(), 0)
+    if singular.max() <= 1e-12:
+        return singular.new_zeros((), dtype=torch.float32)
+    share = singular / singular.sum()
+    return torch.special.entr(share).sum().exp().float()
+
+
+def positive_negative_similarity(first: Tensor, second: Tensor, places: Tensor,
+                                 visible: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean cosine of cells at the same place, and of cells of different images.
+
+    Args:
+        first: (B, C, h, w) one view.
+        second: (B, C, h', w') the other view.
+        places: (B, h*w, 2) where the first view's cells lie in the second, in its cells
+            (column, row), as :func:`~mmdense.models.matching.geometry.cell_coordinates` says.
+        visible: (B, h*w) bool, whether they lie in it at all.
+    """
+    height, width = second.shape[2:]
+    a, b = _cells(first), _cells(second)
+    column, row = places.round().long().unbind(-1)
+    index = row.clamp(0, height - 1) * width + column.clamp(0, width - 1)
+    cosine = (a * b.gather(1, index[..., None].expand(-1, -1, b.shape[2]))).sum(2)
+    positive = cosine[visible].mean()
+    # the mean over all pairs of cells of two images is the product of the images' means
+    means = a.mean(1) @ b.mean(1).t()
+    batch = len(means)
+    negative = (means.sum() - means.trace()) / (batch * (batch - 1) or torch.nan)
+    return positive, negative
+
+
+def correspondence_accuracy(first: Tensor, second: Tensor, places: Tensor, visible: Tensor,
+                            tolerance: float = 1.0) -> Tensor:
+    """Return the share of visible cells whose most similar cell is near the true place.
+
+    Args:
+        first, second, places, visible: as of :func:`positive_negative_similarity`.
+        tolerance: largest distance from the true place to the best cell's centre, in cells of
+            the second view.
+    """
+    width = second.shape[3]
+    best = torch.bmm(_cells(first), _cells(second).transpose(1, 2)).argmax(2)
+    centres = torch.stack([best % width, best.div(width, rounding_mode='floor')], dim=-1)
+    near = (centres - places).norm(dim=-1) <= tolerance + 1e-4
+    return near[visible].float().mean()
