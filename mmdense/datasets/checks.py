@@ -52,8 +52,8 @@ def _class_of(kind: str | type) -> type | None:
 
 def _leaves(dataset_cfg: dict, labels: bool) -> Iterator[tuple[type, dict, bool]]:
     """Yield (class, config, whether its labels are read) of each dataset that reads files."""
-    cls = _class_of(dataset_cfg['type'])
-    if cls is None:         # unknown names are told where the dataset is built
+    cls = _class_of(dataset_cfg['type']) if isinstance(dataset_cfg, dict) else None
+    if cls is None:     # built already, or an unknown name, which is told where it is built
         return
     labels = labels and cls.__name__ != 'UnlabelledDataset'
     inner = dataset_cfg.get('datasets') or [dataset_cfg.get('dataset')]
