@@ -184,8 +184,9 @@ class UnlabelledDataset(BaseDataset):
             if self.unreadable.sum() <= _TOLD_AT_ONCE:
                 print_log(f'skipped: {message}', logger='current', level=logging.WARNING)
         count = int(self.unreadable.sum())
-        if count > min(self.max_errors, len(self) - 1):
+        limit = min(self.max_errors, len(self) - 1)
+        if count > limit:
             raise ImageReadError(
                 f'UnlabelledDataset: {count} of {len(self)} images cannot be read, expected at '
-                f'most max_errors={self.max_errors}: {name_some(self.unreadable_paths())}; the '
+                f'most {limit} (max_errors={self.max_errors}): {name_some(self.unreadable_paths())}; the '
                 f'last: {message}') from None

@@ -177,7 +177,7 @@ def test_too_many_errors(folder):
         dataset[0]                                      # the same file again counts once
     assert dataset.unreadable.sum() <= 2
     with pytest.raises(ImageReadError, match=r'3 of 12 images cannot be read, expected at most '
-                                             r'max_errors=2: .*00\.png') as caught:
+                                             r'2 \(max_errors=2\): .*00\.png') as caught:
         for index in range(4):
             dataset[index]
     assert caught.value.__suppress_context__
