@@ -66,6 +66,22 @@ def register_config_packages() -> None:
     utils.MODULE2PACKAGE['mmdense'] = 'mmdense'
 
 
+def leave_scope_unmarked() -> None:
+    """Let a config inherited as ``mmdense::…`` mean what it means in place.
+
+    mmengine marks what comes from another package with its scope, and then looks only there and
+    in mmengine. Our configs name our own components with the scope already; their other names
+    are mmseg's, as ``default_scope`` says.
+    """
+    from mmengine.config import Config
+    find = Config._get_cfg_path
+
+    def find_unmarked(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        path, scope = find(cfg_path, filename)
+        return path, None if scope == 'mmdense' else scope
+    Config._get_cfg_path = staticmethod(find_unmarked)
+
+
 def install_reader() -> None:
     """Read every checkpoint, by whatever door, with :mod:`mmdense.checkpoints.reading`.
 
@@ -107,5 +123,6 @@ def setup() -> None:
     """Make other packages behave; called once when ``mmdense`` is imported."""
     check_versions()
     register_config_packages()
+    leave_scope_unmarked()
     install_reader()
     install_backbone_weights()

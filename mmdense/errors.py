@@ -9,13 +9,15 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+#: one frame of a printed stack: its file, its line of code, and what marks the place in it
+FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line .*\n {4}(?P<line>.*)\n(?: {4}.*\n)*',
+                   re.MULTILINE)
 PACKAGE = f'{Path(__file__).resolve().parent}{os.sep}'
 
 
 def _worker_message(error: BaseException) -> str | None:
     """Return what we said inside a data loader's worker, from the text that torch makes of it."""
-    frames = list(re.finditer(r'^  File "(?P<file>[^"]+)", line .*\n {4}(?P<line>.*)\n(?: {4}.*\n)*',
-                              str(error), re.MULTILINE))
+    frames = list(FRAME.finditer(str(error)))
     if 'Original Traceback' not in str(error) or not frames:
         return None
     if not (frames[-1]['file'].startswith(PACKAGE) and frames[-1]['line'].startswith('raise')):
@@ -55,6 +57,6 @@ def run_command(main: Callable[[], None]) -> None:
         if os.environ.get('LOCAL_RANK', '0') != '0':
             # all processes mostly make the same mistake: the first one speaks, and the launcher
             # ends the others meanwhile; a mistake of this process alone is told after a moment
-            time.sleep(3)
+            time.sleep(10)
         print(f'error: {message}', file=sys.stderr, flush=True)
         sys.exit(1)

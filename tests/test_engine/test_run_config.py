@@ -1,0 +1,80 @@
+"""Config file and command line become the config of a run."""
+from __future__ import annotations
+
+from argparse import Namespace
+
+import pytest
+from mmengine.config import Config
+
+from mmdense.engine import run_config
+from mmdense.engine.run_config import (
+    latest_checkpoint,
+    load_config,
+    require_checkpoint,
+    resume_latest,
+    use_amp,
+)
+
+
+def arguments(config, **settings) -> Namespace:
+    return Namespace(config=str(config), **{**dict(
+        cfg_options=None, launcher='none', work_dir=None), **settings})
+
+
+def test_options_and_work_dir_in_order_of_precedence(tmp_path):
+    path = tmp_path / 'densecl_toy.py'
+    path.write_text('a = dict(b=1)')
+    assert load_config(arguments(path)).work_dir == 'work_dirs/densecl_toy'
+    cfg = load_config(arguments(path, cfg_options={'a.b': 2, 'work_dir': 'x'}, launcher='slurm'))
+    assert (cfg.a.b, cfg.work_dir, cfg.launcher) == (2, 'x', 'slurm')
+    cfg = load_config(arguments(path, cfg_options={'work_dir': 'x'}, work_dir='y'))
+    assert cfg.work_dir == 'y'
+
+
+def test_missing_files_are_named_with_the_place_that_was_searched(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=rf'config no\.py: .*looked in {tmp_path}'):
+        load_config(arguments('no.py'))
+    with pytest.raises(FileNotFoundError, match=rf'checkpoint no\.pth: .*looked in {tmp_path}'):
+        require_checkpoint('no.pth')
+    require_checkpoint('https://example.org/no.pth')
+
+
+def test_resume_takes_the_latest_checkpoint_and_not_load_from(tmp_path):
+    (tmp_path / 'iter_5.pth').write_bytes(b'')
+    (tmp_path / 'last_checkpoint').write_text('/elsewhere/before/it/was/moved/iter_5.pth')
+    cfg = Config(dict(work_dir=str(tmp_path), load_from='start.pth'))
+    resume_latest(cfg)
+    assert cfg.resume is True and cfg.load_from == str(tmp_path / 'iter_5.pth')
+
+
+@pytest.mark.parametrize('pointer', [None, '', '/gone/iter_9.pth'])
+def test_resume_without_a_checkpoint_starts_as_configured(tmp_path, capsys, pointer):
+    if pointer is not None:
+        (tmp_path / 'last_checkpoint').write_text(pointer)
+    assert latest_checkpoint(tmp_path) is None
+    cfg = Config(dict(work_dir=str(tmp_path), load_from='start.pth', resume=True))
+    resume_latest(cfg)
+    assert cfg.resume is False and cfg.load_from == 'start.pth'
+
+
+@pytest.mark.parametrize('device, wanted, given, expected', [
+    ('cpu', False, dict(), 'OptimWrapper'),
+    ('cpu', True, dict(), 'mmdense.BFloat16OptimWrapper'),
+    ('cpu', False, dict(type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16'),
+     'mmdense.BFloat16OptimWrapper'),
+    ('cuda', True, dict(), 'AmpOptimWrapper'),
+    ('cuda', True, dict(type='AmpOptimWrapper', loss_scale=512.), 'AmpOptimWrapper'),
+    ('cuda', False, dict(type='Own'), 'Own')])
+def test_amp_by_device(monkeypatch, device, wanted, given, expected):
+    monkeypatch.setattr(run_config, 'get_device', lambda: device)
+    cfg = Config(dict(optim_wrapper=dict(optimizer=dict(type='SGD'), **given)))
+    use_amp(cfg, wanted)
+    assert cfg.optim_wrapper.pop('type') == expected
+    scale = {'AmpOptimWrapper': dict(loss_scale=given.get('loss_scale', 'dynamic'))}
+    assert cfg.optim_wrapper == dict(optimizer=dict(type='SGD'), **scale.get(expected, {}))
+
+
+def test_amp_refuses_a_wrapper_that_it_does_not_know():
+    with pytest.raises(ValueError, match="--amp: optim_wrapper.type is 'Own'"):
+        use_amp(Config(dict(optim_wrapper=dict(type='Own'))), True)

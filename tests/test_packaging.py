@@ -1,0 +1,96 @@
+"""What an installed MMDense holds, and what it asks for."""
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import mmengine
+import pytest
+from packaging.requirements import Requirement
+
+import mmdense
+
+MM_DISTRIBUTION = re.compile(r'(onedl-)?(mm[a-z]+|openmim)')
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory, repo) -> zipfile.ZipFile:
+    folder = tmp_path_factory.mktemp('wheel')
+    source = folder / 'source'
+    source.mkdir()
+    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'model-index.yml'):
+        shutil.copy(repo / name, source)
+    for name in ('mmdense', 'configs', 'tools', 'requirements'):
+        shutil.copytree(repo / name, source / name,
+                        ignore=shutil.ignore_patterns('__pycache__', '.mim'))
+    subprocess.run([sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps',
+                    '--no-build-isolation', '-w', folder, source], check=True)
+    return zipfile.ZipFile(next(folder.glob('*.whl')))
+
+
+def requirements(text: str) -> dict[str | None, list[Requirement]]:
+    """Requirements of a METADATA file by extra (None: always)."""
+    found = {}
+    for line in re.findall(r'^Requires-Dist: (.*)$', text, re.MULTILINE):
+        requirement = Requirement(line)
+        extra = re.search(r"extra == ['\"](\w+)['\"]", str(requirement.marker))
+        found.setdefault(extra and extra.group(1), []).append(requirement)
+    return found
+
+
+def test_the_wheel_carries_every_config_and_tool(wheel, repo):
+    names = set(wheel.namelist())
+    files = [path for folder in ('configs', 'tools') for path in (repo / folder).rglob('*')
+             if path.is_file() and '__pycache__' not in path.parts]
+    assert len(files) > 10
+    for path in [*files, repo / 'model-index.yml']:
+        assert f'mmdense/.mim/{path.relative_to(repo)}' in names
+    assert {f'mmdense/{path.relative_to(repo / "mmdense")}'
+            for path in (repo / 'mmdense').rglob('*.py') if '.mim' not in path.parts} <= names
+    assert not any(name.startswith('tests/') for name in names)
+
+
+def test_base_requirements_name_no_mm_distribution(wheel):
+    path = next(name for name in wheel.namelist() if name.endswith('METADATA'))
+    text = wheel.read(path).decode()
+    wanted = requirements(text)
+    assert not [r.name for r in wanted[None] if MM_DISTRIBUTION.fullmatch(r.name)]
+    assert {'ftfy', 'regex', 'opencv-python'} <= {r.name for r in wanted[None]}
+    assert [r.name for r in wanted['onedl']] == [
+        'onedl-mmengine', 'onedl-mmcv', 'onedl-mmsegmentation', 'onedl-mmpretrain']
+    assert {'openmmlab', 'mim', 'tests'} <= set(wanted)
+    assert 'opencv-python-headless' not in text
+    assert 'Requires-Python: >=3.11' in text and f'Version: {mmdense.__version__}' in text
+
+
+def test_constraints_pin_what_is_installed_and_asked_for(repo):
+    lines = (repo / 'requirements/constraints.txt').read_text().splitlines()
+    pins = dict(line.split('==') for line in lines if not line.startswith('#'))
+    text = metadata.metadata('mmdense').as_string()
+    named = [r for group, rs in requirements(text).items() if group in (None, 'onedl', 'tests')
+             for r in rs]
+    for requirement in named:
+        assert requirement.specifier.contains(pins[requirement.name]), requirement
+    assert 'opencv-python-headless' not in pins
+
+
+def test_an_editable_install_has_links(repo):
+    mim = Path(mmdense.__file__).parent / '.mim'
+    for name in ('configs', 'tools', 'model-index.yml'):
+        assert (mim / name).resolve() == repo / name
+
+
+def test_mmengine_finds_our_configs_by_the_model_index(repo):
+    listed = mmengine.load(repo / 'model-index.yml')['Import']
+    models = [model for path in listed for model in mmengine.load(repo / path)['Models']]
+    assert models
+    for model in models:
+        assert (repo / model['Config']).is_file()
+        name = model['Config'].partition('/')[2]
+        if '/' in name:
+            assert mmengine.hub.get_config(f'mmdense::{name}').filename.endswith(name)
