@@ -188,5 +188,5 @@ class UnlabelledDataset(BaseDataset):
         if count > limit:
             raise ImageReadError(
                 f'UnlabelledDataset: {count} of {len(self)} images cannot be read, expected at '
-                f'most {limit} (max_errors={self.max_errors}): {name_some(self.unreadable_paths())}; the '
-                f'last: {message}') from None
+                f'most {limit} (max_errors={self.max_errors}): '
+                f'{name_some(self.unreadable_paths())}; the last: {message}') from None
