@@ -1,7 +1,7 @@
 """PSPNet, ResNet-18, 60 labelled generated scenes, scored on 150 others.
 
 Data: data/shapes, generated on first use.
-Cost: COST on 2 CPU cores (2 processes).
+Cost: about 4 minutes on 2 CPU cores (2 processes).
 Command: tools/dist_train.sh configs/finetune/pspnet_r18_shapes.py 2 \
     --cfg-options model.backbone.init_cfg.checkpoint=work_dirs/densecl_r18_shapes/iter_400.pth
 """
@@ -10,7 +10,7 @@ _base_ = [
     '../_base_/finetune_runtime.py',
     '../_base_/models/pspnet_r18.py',
     '../_base_/datasets/shapes.py',
-    '../_base_/schedules/finetune_small.py',
+    '../_base_/schedules/finetune_shapes.py',
 ]
 model = dict(
     data_preprocessor=dict(size=_base_.crop_size),

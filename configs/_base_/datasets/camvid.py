@@ -24,7 +24,6 @@ test_pipeline = [
     dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(
-    batch_size=8,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='mmdense.ResumableSampler', shuffle=True),

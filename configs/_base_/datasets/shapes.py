@@ -1,6 +1,6 @@
 """60 labelled generated scenes of 128x128 to train on, 150 to score."""
 num_classes = 7
-crop_size = (128, 128)
+crop_size = (96, 96)
 train_pipeline = [
     dict(type='mmdense.SeedSample'),
     dict(type='LoadImageFromFile'),
@@ -19,7 +19,6 @@ test_pipeline = [
     dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(
-    batch_size=8,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='mmdense.ResumableSampler', shuffle=True),

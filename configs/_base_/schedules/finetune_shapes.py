@@ -1,0 +1,14 @@
+"""500 steps of 8 crops on 2 processes, AdamW; every number that sets the run's length."""
+iterations = 500
+batch_size = 4  # of each process
+
+optim_wrapper = dict(
+    type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=iterations // 20),
+    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=iterations // 20,
+         end=iterations)]
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=iterations)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+auto_scale_lr = dict(enable=False, base_batch_size=2 * batch_size)
