@@ -1,0 +1,133 @@
+"""Figures as PNG files: matches, feature colours, similarities, predictions beside labels."""
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+RIGHT, WRONG, HIDDEN = '#1a9850', '#d73027', '#9e9e9e'
+UNLABELLED = (255, 255, 255)
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Write a figure as PNG, whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix('.part')
+    figure.savefig(part, format='png', dpi=110, facecolor='white')
+    os.replace(part, path)
+    return path
+
+
+def _panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
+    figure = Figure(figsize=(columns * width, rows * height), layout='constrained')
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    return figure, axes
+
+
+def matches_figure(images: tuple[np.ndarray, np.ndarray], points: np.ndarray,
+                   state: Sequence[str], title: str) -> Figure:
+    """Two views side by side with lines between matching cells.
+
+    Args:
+        images: (H, W, 3) RGB uint8 each, of one height.
+        points: (n, 2, 2) pixels (x, y) of each match in the first and the second view.
+        state: 'right', 'wrong' or 'hidden' (its place is outside the second view) for each.
+        title: above the views.
+    """
+    gap = max(4, images[0].shape[1] // 12)
+    space = np.full((images[0].shape[0], gap, 3), 255, np.uint8)
+    canvas = np.concatenate([images[0], space, images[1]], axis=1)
+    shifted = points + np.array([[0, 0], [images[0].shape[1] + gap, 0]])
+    figure, axes = _panels(1, 1, 8.5, 8.5 * canvas.shape[0] / canvas.shape[1] + 0.9)
+    axis = axes[0, 0]
+    axis.imshow(canvas, interpolation='lanczos', extent=(0, canvas.shape[1], canvas.shape[0], 0))
+    colours = {'right': RIGHT, 'wrong': WRONG, 'hidden': HIDDEN}
+    for name in ('hidden', 'wrong', 'right'):
+        chosen = shifted[[s == name for s in state]]
+        axis.add_collection(LineCollection(chosen, colors=colours[name], linewidths=1.3,
+                                           alpha=0.85 if name != 'hidden' else 0.6))
+        axis.scatter(*chosen.reshape(-1, 2).T, s=16, color=colours[name], edgecolors='white',
+                     linewidths=0.6, zorder=3)
+    labels = {'right': 'within one cell of the true place', 'wrong': 'elsewhere',
+              'hidden': 'not in the other view'}
+    figure.legend(handles=[Patch(color=colours[name], label=labels[name]) for name in labels],
+                  loc='outside lower center', ncols=3, frameon=False, fontsize=10)
+    axis.set_title(title, fontsize=11)
+    return figure
+
+
+def colours_figure(images: Sequence[np.ndarray], colours: Sequence[np.ndarray]) -> Figure:
+    """Images (H, W, 3) uint8 in one row, their feature colours (h, w, 3) in [0, 1] below."""
+    ratio = max(image.shape[0] / image.shape[1] for image in images)
+    figure, axes = _panels(2, len(images), 2.6, 2.6 * ratio + 0.15)
+    for column, (image, colour) in enumerate(zip(images, colours, strict=True)):
+        axes[0, column].imshow(image, interpolation='lanczos')
+        box = (0, image.shape[1], image.shape[0], 0)
+        axes[1, column].imshow(colour, interpolation='nearest', extent=box)
+    axes[0, 0].set_ylabel('image', fontsize=11)
+    axes[1, 0].set_ylabel('features: 3 components', fontsize=11)
+    return figure
+
+
+def similarity_figure(image: np.ndarray, similarity: np.ndarray,
+                      cell: tuple[float, float]) -> Figure:
+    """An image with a marked pixel, and the cosine (h, w) of each cell with the marked one."""
+    ratio = image.shape[0] / image.shape[1]
+    figure, axes = _panels(1, 2, 4.2, 4.2 * ratio + 0.35)
+    box = (0, image.shape[1], image.shape[0], 0)
+    axes[0, 0].imshow(image, interpolation='lanczos', extent=box)
+    heat = axes[0, 1].imshow(similarity, cmap='magma', interpolation='bilinear', extent=box,
+                             vmax=1)
+    for axis in axes[0]:
+        axis.plot(*cell, marker='+', markersize=15, markeredgewidth=4.5, color='white')
+        axis.plot(*cell, marker='+', markersize=14, markeredgewidth=2, color='#00b4d8')
+    figure.colorbar(heat, ax=axes[0, 1], shrink=0.9, pad=0.02, label='cosine with the marked cell')
+    return figure
+
+
+def paint(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return labels (H, W) in the colours of a palette, (H, W, 3) uint8; 255 is white."""
+    table = np.full((256, 3), UNLABELLED, np.uint8)
+    table[:len(palette)] = palette
+    return table[np.asarray(labels, np.uint8)]
+
+
+def draw_predictions(images: Sequence[np.ndarray],
+                     predictions: Sequence[np.ndarray] | Mapping[str, Sequence[np.ndarray]],
+                     labels: Sequence[np.ndarray], palette: Sequence[Sequence[int]],
+                     classes: Sequence[str] = ()) -> Figure:
+    """Images, predictions and labels, one image a column.
+
+    Args:
+        images: (H, W, 3) RGB uint8.
+        predictions: (H, W) class ids for each image, or several such lists by name (rows).
+        labels: (H, W) class ids; 255 = unlabelled, white.
+        palette: (r, g, b) of each class.
+        classes: names for a legend.
+    """
+    rows = predictions if isinstance(predictions, Mapping) else {'prediction': predictions}
+    rows = {'image': images,
+            **{name: [paint(p, palette) for p in maps] for name, maps in rows.items()},
+            'label': [paint(label, palette) for label in labels]}
+    ratio = max(image.shape[0] / image.shape[1] for image in images)
+    figure, axes = _panels(len(rows), len(images), 2.2, 2.2 * ratio + 0.1)
+    for line, (name, maps) in zip(axes, rows.items(), strict=True):
+        line[0].set_ylabel(name, fontsize=11)
+        for axis, drawn in zip(line, maps, strict=True):
+            axis.imshow(drawn, interpolation='nearest' if name != 'image' else 'lanczos')
+    if classes:
+        patches = [Patch(facecolor=np.array(colour) / 255, edgecolor='grey', linewidth=0.5,
+                         label=name) for name, colour in zip(classes, palette, strict=False)]
+        figure.legend(handles=patches, loc='outside lower center', frameon=False, fontsize=9,
+                      ncols=min(len(patches), 3 * len(images)))
+    return figure

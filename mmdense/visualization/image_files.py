@@ -1,0 +1,42 @@
+"""Chosen image files seen through a config's pretraining pipeline."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.dataset import Compose
+
+
+def find_pipeline(dataset: dict) -> list[dict]:
+    """Return the pipeline of a dataset's config, also of one inside wrappers.
+
+    Raises:
+        ValueError: there is none.
+    """
+    while 'pipeline' not in dataset:
+        inner = dataset.get('datasets') or [dataset.get('dataset')]
+        if not inner[0]:
+            raise ValueError(f"train_dataloader.dataset ({dataset.get('type')}) has no pipeline "
+                             'for --images')
+        dataset = inner[0]
+    return dataset['pipeline']
+
+
+class ImageFiles:
+    """Image files through a pretraining pipeline, as a dataset.
+
+    Raises:
+        FileNotFoundError: one is not there.
+    """
+
+    def __init__(self, files: Sequence[str], pipeline: list[dict]) -> None:
+        for file in files:
+            if not Path(file).is_file():
+                raise FileNotFoundError(f'--images {file}: no such file')
+        self.files, self.pipeline = files, Compose(pipeline)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> dict:
+        return self.pipeline(dict(img_path=self.files[index], sample_idx=index))

@@ -1,0 +1,153 @@
+"""A folder of pictures of what a network has learnt."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from mmdense.datasets.samplers import SampleIndex
+from mmdense.datasets.transforms.loading import read_image
+from mmdense.evaluation.features import FrozenEncoder
+from mmdense.evaluation.random_state import kept_random_state
+from mmdense.models.matching.geometry import cell_centres, cell_coordinates, visible_in
+from mmdense.structures import ViewSample
+
+from .figures import colours_figure, draw_predictions, matches_figure, save, similarity_figure
+from .maps import mutual_matches, principal_colours, similarity_to_cell
+
+LARGEST_SIDE = 512
+LARGEST_NUMBER_OF_LINES = 60
+
+
+def shown(image: np.ndarray) -> np.ndarray:
+    """Return any image (H, W, C) uint8, BGR where it has colour, as (H, W, 3) RGB."""
+    if image.shape[2] == 3:
+        return np.ascontiguousarray(image[..., ::-1])
+    return image[..., :1].repeat(3, axis=2)
+
+
+def _array(image: Tensor) -> np.ndarray:
+    return image.permute(1, 2, 0).cpu().numpy()
+
+
+def draw_matches(encoder: FrozenEncoder, views: Sequence[Tensor], sample: ViewSample,
+                 path: Path) -> Path:
+    """Draw the mutual nearest cells of the first two views (C, h, w) uint8 of one image."""
+    first, second = (encoder(view[None])[0] for view in views[:2])
+    pairs, _ = mutual_matches(first, second)
+    pairs = pairs[:LARGEST_NUMBER_OF_LINES]
+    boxes, flips = sample.boxes[:2, None].to(first.device), sample.flips[:2, None].to(first.device)
+    centres = cell_centres(boxes[0], flips[0], *first.shape[1:])
+    places = cell_coordinates(centres, boxes[1], flips[1], *second.shape[1:])[0]
+    visible = visible_in(centres, boxes[1])[0, pairs[:, 0]].cpu()
+    width = second.shape[2]
+    best = torch.stack([pairs[:, 1] % width, pairs[:, 1] // width], 1)
+    near = ((best - places[pairs[:, 0]]).norm(dim=1) <= 1 + 1e-4).cpu()
+    state = ['hidden' if not seen else 'right' if good else 'wrong'
+             for seen, good in zip(visible, near, strict=True)]
+    height = max(view.shape[1] for view in views[:2])
+    images, ends = [], []
+    for view, maps, cells in zip(views, (first, second), pairs.t().cpu(), strict=False):
+        scale = height / view.shape[1]
+        size = (round(view.shape[2] * scale), height)
+        images.append(cv2.resize(shown(_array(view)), size))
+        ends.append(np.stack([(cells % maps.shape[2] + 0.5) / maps.shape[2] * size[0],
+                              (cells // maps.shape[2] + 0.5) / maps.shape[1] * size[1]], 1))
+    right, seen = state.count('right'), len(state) - state.count('hidden')
+    title = (f'{len(pairs)} mutual nearest cells; of {seen} whose place is in both views, '
+             f'{right} within one cell')
+    return save(matches_figure(tuple(images), np.stack(ends, 1), state, title), path)
+
+
+def draw_report(model: BaseModel, dataset: Sequence[dict], out_dir: str | Path,
+                num_images: int = 6, cell: tuple[float, float] | None = None,
+                stride: int = 8) -> list[Path]:
+    """Draw matches between views, feature colours and similarities; return the files' paths.
+
+    Args:
+        model: with ``backbone`` and ``data_preprocessor``; a copy of its encoder is used.
+        dataset: of samples as the pretraining pipeline packs them: ``inputs`` (views) and
+            ``data_samples`` (``ViewSample``). The same views are drawn every time.
+        out_dir: gets ``matches_N.png``, ``similarity_N.png`` and ``features.png``.
+        num_images: taken evenly from the dataset.
+        cell: pixel (x, y) of the images, whose cell is compared with all; None = the middle.
+        stride: of a ResNet's map, by dilation.
+
+    Raises:
+        ValueError: no images, or ``cell`` lies outside one.
+    """
+    if not len(dataset):
+        raise ValueError('there are no images to draw')
+    out_dir, encoder = Path(out_dir), FrozenEncoder(model, stride)
+    count = min(num_images, len(dataset))
+    paths, images, maps = [], [], []
+    with kept_random_state(), torch.no_grad():
+        for number in range(count):
+            index = number * len(dataset) // count
+            sample = dataset[SampleIndex(index, 0, index)]
+            views, geometry = sample['inputs'], sample['data_samples']
+            if len(views) > 1:
+                paths.append(draw_matches(encoder, views, geometry,
+                                          out_dir / f'matches_{number}.png'))
+            image = read_image(geometry.img_path, len(views[0]))
+            scale = min(1, LARGEST_SIDE / max(image.shape[:2]))
+            small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            small = small.reshape(*small.shape[:2], -1)
+            maps.append(encoder(torch.from_numpy(small).permute(2, 0, 1)[None])[0])
+            images.append(shown(small))
+            paths.append(draw_similarity(images[-1], maps[-1], cell, scale, geometry.img_path,
+                                         out_dir / f'similarity_{number}.png'))
+    colours = [colour.cpu().numpy() for colour in principal_colours(maps)]
+    return [*paths, save(colours_figure(images, colours), out_dir / 'features.png')]
+
+
+def draw_similarity(image: np.ndarray, maps: Tensor, cell: tuple[float, float] | None,
+                    scale: float, name: str, path: Path) -> Path:
+    """Draw the similarity of an image's cells to the one at ``cell``, in unscaled pixels.
+
+    Raises:
+        ValueError: ``cell`` lies outside the image ``name``.
+    """
+    height, width = image.shape[:2]
+    x, y = (width / 2, height / 2) if cell is None else (side * scale for side in cell)
+    if not (0 <= x < width and 0 <= y < height):
+        raise ValueError(f'cell {cell} is outside {name} of {round(width / scale)} x '
+                         f'{round(height / scale)} pixels')
+    row, column = int(y / height * maps.shape[1]), int(x / width * maps.shape[2])
+    similarity = similarity_to_cell(maps, row, column).cpu().numpy()
+    return save(similarity_figure(image, similarity, (x, y)), path)
+
+
+def draw_segmentations(model: BaseModel, dataset: Sequence[dict], out_dir: str | Path,
+                       num_images: int = 6) -> list[Path]:
+    """Draw a segmentor's predictions beside the labels as ``predictions.png``.
+
+    Args:
+        model: with ``test_step``, an mmseg segmentor.
+        dataset: a labelled mmseg dataset with its test pipeline.
+        out_dir: gets the file.
+        num_images: taken evenly from the dataset.
+    """
+    if not len(dataset):
+        raise ValueError('there are no images to draw')
+    count = min(num_images, len(dataset))
+    images, predictions, labels = [], [], []
+    model.eval()
+    with kept_random_state(), torch.no_grad():
+        for number in range(count):
+            sample = dataset[number * len(dataset) // count]
+            result = model.test_step(dict(inputs=[sample['inputs']],
+                                          data_samples=[sample['data_samples']]))[0]
+            prediction = result.pred_sem_seg.data[0].cpu().numpy()
+            image = shown(_array(sample['inputs']))
+            images.append(cv2.resize(image, prediction.shape[::-1]))
+            predictions.append(prediction)
+            labels.append(result.gt_sem_seg.data[0].cpu().numpy())
+    meta = dataset.metainfo
+    figure = draw_predictions(images, predictions, labels, meta['palette'], meta['classes'])
+    return [save(figure, Path(out_dir) / 'predictions.png')]

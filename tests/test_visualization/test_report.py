@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, DefaultScope
+from references import labelled, tiny
+
+from mmdense.visualization import ImageFiles, draw_report, draw_segmentations, find_pipeline
+
+VIEW = [dict(type='mmdense.RandomResizedCrop', size=64), dict(type='mmdense.RandomFlip')]
+PIPELINE = [dict(type='mmdense.SeedSample'), dict(type='mmdense.LoadImage'),
+            dict(type='mmdense.MultiView', views=[VIEW], num_views=[2]),
+            dict(type='mmdense.PackViews')]
+PREPROCESSOR = dict(type='mmdense.ViewsPreprocessor')
+
+
+@pytest.fixture
+def files(tmp_path) -> list[str]:
+    rng = np.random.default_rng(0)
+    paths = [str(tmp_path / f'{number}.png') for number in range(3)]
+    for number, path in enumerate(paths):
+        small = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        cv2.imwrite(path, cv2.resize(small, (96 + 16 * number, 72)))
+    return paths
+
+
+def test_a_report_is_drawn_alike_every_time_and_leaves_no_trace(tmp_path, files):
+    model, dataset = tiny.build(data_preprocessor=PREPROCESSOR), ImageFiles(files, PIPELINE)
+    state = torch.get_rng_state()
+    paths = draw_report(model, dataset, tmp_path / 'a', num_images=2)
+    assert [path.name for path in paths] == ['matches_0.png', 'similarity_0.png', 'matches_1.png',
+                                             'similarity_1.png', 'features.png']
+    assert torch.equal(state, torch.get_rng_state()) and model.training
+    for path, again in zip(paths, draw_report(model, dataset, tmp_path / 'b', num_images=2),
+                           strict=True):
+        assert min(cv2.imread(str(path)).shape[:2]) > 150
+        assert path.read_bytes() == again.read_bytes()
+
+
+def test_the_chosen_cell_moves_and_must_be_in_the_image(tmp_path, files):
+    model, dataset = tiny.build(data_preprocessor=PREPROCESSOR), ImageFiles(files, PIPELINE)
+    drawn = [draw_report(model, dataset, tmp_path / f'{x}', 1, (x, 20))[1].read_bytes()
+             for x in (10, 80)]
+    assert drawn[0] != drawn[1]
+    with pytest.raises(ValueError, match=r'cell \(200, 20\) is outside .*0.png of 96 x 72 pixels'):
+        draw_report(model, dataset, tmp_path / 'c', 1, (200, 20))
+    with pytest.raises(ValueError, match='no images'):
+        draw_report(model, ImageFiles([], PIPELINE), tmp_path / 'd')
+
+
+class Oracle(torch.nn.Module):
+    def test_step(self, batch: dict) -> list:
+        sample = batch['data_samples'][0]
+        sample.pred_sem_seg = sample.gt_sem_seg
+        return [sample]
+
+
+def test_segmentations_are_drawn(tmp_path):
+    cfg = labelled.write(tmp_path, 'val', [labelled.blocks(seed) for seed in range(3)])
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        dataset = DATASETS.build(cfg)
+    path, = draw_segmentations(Oracle(), dataset, tmp_path / 'out', num_images=2)
+    drawn = cv2.imread(str(path))
+    assert path.name == 'predictions.png'
+    for colour in np.eye(3) * 255:                        # of the images, as of the palette
+        assert (np.abs(drawn - colour).max(-1) < 3).sum() > 500
+
+
+def test_a_file_or_pipeline_that_is_missing_is_named(files):
+    with pytest.raises(FileNotFoundError, match='--images nowhere.jpg: no such file'):
+        ImageFiles([files[0], 'nowhere.jpg'], PIPELINE)
+    inner = dict(type='A', pipeline=PIPELINE)
+    for dataset in (inner, dict(type='B', dataset=inner), dict(type='C', datasets=[inner, inner])):
+        assert find_pipeline(dataset) is PIPELINE
+    with pytest.raises(ValueError, match=r"dataset \(E\) has no pipeline for --images"):
+        find_pipeline(dict(type='D', dataset=dict(type='E')))
+
+
+def test_the_tool_draws_given_images(tmp_path, files, repo):
+    config = tmp_path / 'config.py'
+    Config(dict(default_scope='mmseg', custom_imports=dict(imports=['mmdense']),
+                model=tiny.config(data_preprocessor=PREPROCESSOR),
+                train_dataloader=dict(dataset=dict(type='RepeatDataset', times=2, dataset=dict(
+                    type='mmdense.UnlabelledDataset', data_root=str(tmp_path),
+                    pipeline=PIPELINE))))).dump(config)
+    model = tiny.build(data_preprocessor=PREPROCESSOR)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'weights.pth')
+    done = subprocess.run(
+        [sys.executable, 'tools/visualize.py', str(config), str(tmp_path / 'weights.pth'),
+         '--images', *files[:2], '--cell', '5,70', '--out', str(tmp_path / 'out')],
+        cwd=repo, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == {
+        'matches_0.png', 'similarity_0.png', 'matches_1.png', 'similarity_1.png', 'features.png'}

@@ -1,0 +1,76 @@
+"""Draw what a checkpoint has learnt, as PNG files.
+
+Of a pretraining config: matches between two views, principal components of the features, and
+similarity to a chosen cell. Of a segmentor's config: predictions beside labels.
+
+python tools/visualize.py configs/densecl_r18_shapes.py CHECKPOINT --out pictures
+python tools/visualize.py CONFIG CHECKPOINT --images a.jpg b.jpg --cell 120,80 --out pictures
+"""
+from __future__ import annotations
+
+import argparse
+
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+from mmengine.model import BaseModel, revert_sync_batchnorm
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.runner import load_checkpoint
+from mmseg.models import BaseSegmentor
+
+from mmdense.engine.run_config import require_checkpoint
+from mmdense.errors import run_command
+from mmdense.visualization import ImageFiles, draw_report, draw_segmentations, find_pipeline
+
+
+def cell(text: str) -> tuple[float, float]:
+    x, y = (float(part) for part in text.split(','))
+    return x, y
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Draw what a checkpoint has learnt')
+    parser.add_argument('config', help='config file, of pretraining or of a segmentor')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--images', nargs='+', metavar='FILE',
+                        help="images of a pretrained network; the config's dataset by default")
+    parser.add_argument('--out', required=True, metavar='DIR', help='folder for the pictures')
+    parser.add_argument('--num', type=int, default=6, help="images taken from the config's dataset")
+    parser.add_argument('--cell', type=cell, metavar='X,Y',
+                        help='pixel whose cell is compared with all; the middle by default')
+    parser.add_argument('--stride', type=int, default=8, help="of a ResNet's map, in pixels")
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='change settings of the config')
+    return parser.parse_args()
+
+
+def load_model(cfg: Config, checkpoint: str) -> BaseModel:
+    """Build the config's model with a checkpoint's weights, on the GPU if there is one."""
+    model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    load_checkpoint(model, checkpoint, map_location='cpu', strict=False)
+    model = model.to(get_device())
+    model.eval()
+    return model
+
+
+def main() -> None:
+    args = parse_args()
+    require_checkpoint(args.checkpoint)
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    model = load_model(cfg, args.checkpoint)
+    if isinstance(model, BaseSegmentor):
+        dataset = DATASETS.build(cfg.test_dataloader.dataset)
+        paths = draw_segmentations(model, dataset, args.out, args.num)
+    else:
+        dataset = cfg.train_dataloader.dataset
+        dataset = (ImageFiles(args.images, find_pipeline(dataset)) if args.images
+                   else DATASETS.build(dataset))
+        paths = draw_report(model, dataset, args.out, len(args.images or ()) or args.num,
+                            args.cell, args.stride)
+    print('\n'.join(map(str, paths)))
+
+
+if __name__ == '__main__':
+    run_command(main)
