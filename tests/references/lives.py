@@ -15,10 +15,12 @@ import random
 import runpy
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 import mmengine.runner
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 
 import mmdense  # noqa: F401
@@ -77,6 +79,8 @@ def live_once(age: int, log: Path, arguments: list[str]) -> int:
             sys.argv = ['train.py', *arguments]
             runpy.run_path(str(ROOT / 'tools' / 'train.py'), run_name='__main__')
             code = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             sys.stdout.flush()
             os._exit(code)
@@ -104,4 +108,5 @@ def live_on(seed: int | None, interval: int, arguments: list[str]) -> int:
 
 
 if __name__ == '__main__':
+    Config.pretty_text = property(lambda cfg: '')  # formatted for the log at every save: slow
     print(json.dumps([live_on(**job) for job in json.loads(sys.argv[1])]))

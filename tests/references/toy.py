@@ -21,17 +21,17 @@ train_dataloader = dict(
     batch_size=4, num_workers=0, sampler=dict(type='mmdense.ResumableSampler'),
     dataset=dict(type='mmengine.ToyDataset', pipeline=[
         dict(type='mmdense.SeedSample'), dict(type='mmengine.ToyNoise')]))
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=20, val_interval=1000)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=12, val_interval=1000)
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9))
-param_scheduler = [dict(type='PolyLR', by_epoch=False, eta_min=0., power=0.9, end=20)]
+param_scheduler = [dict(type='PolyLR', by_epoch=False, eta_min=0., power=0.9, end=12)]
 default_hooks = dict(checkpoint=dict(interval=4))
 '''
 
 
-def write_config(folder: Path, text: str = '') -> Path:
-    """Write the toy's config with ``text`` appended; return its path."""
-    path = folder / 'toy.py'
-    path.write_text(CONFIG.format(root=ROOT) + text)
+def write_config(folder: Path, changes: str = '', name: str = 'toy.py') -> Path:
+    """Write the toy's config, or one that inherits it and changes it; return its path."""
+    path = folder / name
+    path.write_text(f"_base_ = 'toy.py'\n{changes}" if changes else CONFIG.format(root=ROOT))
     return path
 
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 from references.toy import ROOT, write_config
 
@@ -14,16 +16,41 @@ ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONWARNINGS': 'ignore',
                'PYTHONPATH': os.pathsep.join([str(ROOT / 'tests'), str(ROOT)])}
 
 
-def train_in_lives(folder: Path, config: Path, runs: dict[str, tuple]) -> dict[str, int]:
-    """Train ``runs`` (name: seed of its deaths, cfg-options) in ``folder``; return their lives."""
+DENSECL = """
+from references.tiny import config
+model = dict(_delete_=True, **config(queue=dict(size=24, own_image='masked', init='empty'),
+                                     twin=dict(momentum=0.9, bn='split'),
+                                     data_preprocessor=dict(type='mmdense.ViewsPreprocessor')))
+view = [dict(type='mmdense.RandomResizedCrop', size=40), dict(type='mmdense.RandomFlip'),
+        dict(type='mmdense.ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)]
+train_dataloader = dict(dataset=dict(
+    _delete_=True, type='mmdense.UnlabelledDataset', data_root='images', pipeline=[
+        dict(type='mmdense.SeedSample'), dict(type='mmdense.LoadImage'),
+        dict(type='mmdense.MultiView', views=[view, view], num_views=[1, 1]),
+        dict(type='mmdense.PackViews')]))
+train_cfg = dict(max_iters=8)
+"""
+WORKERS = ('train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True')
+
+
+def train_in_lives(folder: Path, runs: dict[str, tuple]) -> dict[str, int]:
+    """Train ``runs`` (name: config, seed of its deaths, cfg-options); return their lives."""
     jobs = [dict(seed=seed, interval=4,
                  arguments=[str(config), '--work-dir', str(folder / name), '--resume',
                             *(['--cfg-options', *options] if options else [])])
-            for name, (seed, *options) in runs.items()]
+            for name, (config, seed, *options) in runs.items()]
     done = subprocess.run([sys.executable, '-m', 'references.lives', json.dumps(jobs)],
                           env=ENVIRONMENT, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     return dict(zip(runs, json.loads(done.stdout.splitlines()[-1]), strict=True))
+
+
+def write_images(folder: Path) -> None:
+    """Write 7 small images of noise into ``folder``."""
+    folder.mkdir()
+    for number in range(7):
+        noise = np.random.default_rng(number).integers(0, 256, (12, 10, 3), dtype=np.uint8)
+        assert cv2.imwrite(str(folder / f'{number}.png'), cv2.resize(noise, (60, 50)))
 
 
 def flat(node, name: str = '') -> dict[str, object]:
@@ -56,15 +83,17 @@ def assert_same(left: Path, right: Path) -> None:
 
 def test_killed_runs_end_with_the_same_weights_bit_for_bit(tmp_path):
     accumulate = 'optim_wrapper.accumulative_counts=2'
-    workers = ('train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True')
-    runs = {'whole': (None,), 'killed': (1,), 'killed_workers': (2, *workers),
-            'accumulated': (None, accumulate), 'accumulated_killed': (3, accumulate, *workers)}
-    lives = train_in_lives(tmp_path, write_config(tmp_path), runs)
-    assert lives['whole'] == 1 and min(lives[name] for name in lives if 'killed' in name) >= 3
-    assert_same(tmp_path / 'whole', tmp_path / 'killed')
-    assert_same(tmp_path / 'whole', tmp_path / 'killed_workers')
-    assert_same(tmp_path / 'accumulated', tmp_path / 'accumulated_killed')
-    for name in runs:
+    write_images(tmp_path / 'images')
+    toy = write_config(tmp_path)
+    densecl = write_config(tmp_path, DENSECL, 'densecl.py')
+    runs = {'toy': (toy, None), 'toy_killed': (toy, 1), 'toy_killed_workers': (toy, 2, *WORKERS),
+            'sums': (toy, None, accumulate), 'sums_killed': (toy, 3, accumulate, *WORKERS),
+            'densecl': (densecl, None), 'densecl_killed': (densecl, 5, *WORKERS)}
+    lives = train_in_lives(tmp_path, runs)
+    for name, count in lives.items():
+        assert count >= 3 if 'killed' in name else count == 1
+        assert_same(tmp_path / name.partition('_')[0], tmp_path / name)
+        last = 8 if 'densecl' in name else 12
         kept = sorted(path.name for path in (tmp_path / name).glob('*.pth*'))
-        assert kept == ['iter_16.pth', 'iter_20.pth']
+        assert kept == sorted([f'iter_{last - 4}.pth', f'iter_{last}.pth'])
         assert not list((tmp_path / name).glob('.*.partial'))
