@@ -94,3 +94,15 @@ def test_mmengine_finds_our_configs_by_the_model_index(repo):
         name = model['Config'].partition('/')[2]
         if '/' in name:
             assert mmengine.hub.get_config(f'mmdense::{name}').filename.endswith(name)
+
+
+def test_set_up_without_a_new_enough_python_says_so(repo, tmp_path):
+    tools = tmp_path / 'bin'
+    tools.mkdir()
+    for name in ('python3', 'python', 'python3.11', 'python3.12', 'python3.13'):
+        (tools / name).write_text('#!/bin/sh\nexit 1\n')
+        (tools / name).chmod(0o755)
+    done = subprocess.run(['/bin/bash', repo / 'tools/make_venv.sh', tmp_path / 'venv'],
+                          env={'PATH': str(tools)}, capture_output=True, text=True)
+    assert done.returncode == 1 and not (tmp_path / 'venv').exists()
+    assert done.stderr.startswith('error: no Python >= 3.11 found')

@@ -6,12 +6,14 @@ case "$GPUS" in
     ''|*[!0-9]*|0) echo "error: number of processes '$GPUS': expected 1 or more" >&2; exit 1 ;;
 esac
 
-# an activated environment, or else the one that `make setup` made
+# the python on the path if it has torch beside it (an activated environment), or else the one of
+# the environment that `make setup` made
 if [ -z "${PYTHON:-}" ]; then
-    PYTHON=python
-    if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && [ -x "$tools/../.venv/bin/python" ]; then
+    PYTHON=$(command -v python || true)
+    if [ ! -x "$(dirname "$PYTHON")/torchrun" ] && [ -x "$tools/../.venv/bin/python" ]; then
         PYTHON=$tools/../.venv/bin/python
     fi
+    PYTHON=${PYTHON:-python3}
 fi
 
 # torchrun would set 1; processes on CPU share the cores

@@ -53,7 +53,7 @@ class Mortal:
 
     def begin(self) -> None:
         self.process = os.getpid()
-        for owner, name in ((os, 'fsync'), (os, 'replace'), (Path, 'unlink')):
+        for owner, name in ((os, 'fsync'), (os, 'replace'), (os, 'remove'), (Path, 'unlink')):
             self.around(owner, name)
         mortal, log = self, self.log
 

@@ -24,7 +24,7 @@ train_dataloader = dict(
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=12, val_interval=1000)
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9))
 param_scheduler = [dict(type='PolyLR', by_epoch=False, eta_min=0., power=0.9, end=12)]
-default_hooks = dict(checkpoint=dict(interval=4))
+default_hooks = dict(checkpoint=dict(interval=4, max_keep_ckpts=1))
 '''
 
 
