@@ -11,7 +11,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmdense.engine.run_config import load_config, prepare, require_checkpoint
+from mmdense.engine.run_config import load_config, prepare, require_checkpoint, use_tta
 from mmdense.errors import run_command
 
 
@@ -52,8 +52,7 @@ def main() -> None:
     if args.show or args.show_dir:
         draw_predictions(cfg, args)
     if args.tta:
-        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
-        cfg.model = {**cfg.tta_model, 'module': cfg.model}
+        use_tta(cfg)
     if args.out:
         cfg.test_evaluator.update(output_dir=args.out, keep_results=True)
     prepare(cfg, ('test_dataloader',))

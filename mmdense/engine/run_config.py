@@ -79,6 +79,19 @@ def use_amp(cfg: Config, wanted: bool) -> None:
         wrapper.type, wrapper.loss_scale = 'AmpOptimWrapper', 'dynamic'
 
 
+def use_tta(cfg: Config) -> None:
+    """Test with the config's test time augmentation.
+
+    Raises:
+        ValueError: the config has none.
+    """
+    if not (cfg.get('tta_model') and cfg.get('tta_pipeline')):
+        raise ValueError('--tta: the config has no tta_model and tta_pipeline; '
+                         'mmseg::_base_/default_runtime.py shows how they look')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.model = {**cfg.tta_model, 'module': cfg.model}
+
+
 def latest_checkpoint(work_dir: str) -> str | None:
     """Return the checkpoint that ``work_dir/last_checkpoint`` names, or None.
 

@@ -13,6 +13,7 @@ from mmdense.engine.run_config import (
     require_checkpoint,
     resume_latest,
     use_amp,
+    use_tta,
 )
 
 
@@ -78,3 +79,14 @@ def test_amp_by_device(monkeypatch, device, wanted, given, expected):
 def test_amp_refuses_a_wrapper_that_it_does_not_know():
     with pytest.raises(ValueError, match="--amp: optim_wrapper.type is 'Own'"):
         use_amp(Config(dict(optim_wrapper=dict(type='Own'))), True)
+
+
+def test_tta_wraps_the_model_or_says_what_is_missing():
+    model = dict(type='EncoderDecoder')
+    cfg = Config(dict(model=model, tta_model=dict(type='SegTTAModel'), tta_pipeline=['flip'],
+                      test_dataloader=dict(dataset=dict(pipeline=['plain']))))
+    use_tta(cfg)
+    assert cfg.model == dict(type='SegTTAModel', module=model)
+    assert cfg.test_dataloader.dataset.pipeline == ['flip']
+    with pytest.raises(ValueError, match='no tta_model and tta_pipeline'):
+        use_tta(Config(dict(model=model)))
