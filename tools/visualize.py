@@ -38,6 +38,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--cell', type=cell, metavar='X,Y',
                         help='pixel whose cell is compared with all; the middle by default')
     parser.add_argument('--stride', type=int, default=8, help="of a ResNet's map, in pixels")
+    parser.add_argument('--out-index', type=int, default=-1,
+                        help='which map of the backbone; of a ResNet 0 to 3 = C2 to C5')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='change settings of the config')
     return parser.parse_args()
@@ -68,7 +70,7 @@ def main() -> None:
         dataset = (ImageFiles(args.images, find_pipeline(dataset)) if args.images
                    else DATASETS.build(dataset))
         paths = draw_report(model, dataset, args.out, len(args.images or ()) or args.num,
-                            args.cell, args.stride)
+                            args.cell, args.stride, args.out_index)
     print('\n'.join(map(str, paths)))
 
 

@@ -44,19 +44,24 @@ def matches_figure(images: tuple[np.ndarray, np.ndarray], points: np.ndarray,
         state: 'right', 'wrong' or 'hidden' (its place is outside the second view) for each.
         title: above the views.
     """
-    gap = max(4, images[0].shape[1] // 12)
-    space = np.full((images[0].shape[0], gap, 3), 255, np.uint8)
-    canvas = np.concatenate([images[0], space, images[1]], axis=1)
-    shifted = points + np.array([[0, 0], [images[0].shape[1] + gap, 0]])
-    figure, axes = _panels(1, 1, 8.5, 8.5 * canvas.shape[0] / canvas.shape[1] + 0.9)
+    height, first, second = (images[0].shape[0], *(image.shape[1] for image in images))
+    gap = max(4, first // 12)
+    shifted = points + np.array([[0, 0], [first + gap, 0]])
+    whole = first + gap + second
+    figure, axes = _panels(1, 1, 8.5, 8.5 * height / whole + 0.9)
     axis = axes[0, 0]
-    axis.imshow(canvas, interpolation='lanczos', extent=(0, canvas.shape[1], canvas.shape[0], 0))
+    for image, start in zip(images, (0, first + gap), strict=True):
+        axis.imshow(image, interpolation='lanczos',
+                    extent=(start, start + image.shape[1], height, 0))
+    axis.set(xlim=(0, whole), ylim=(height, 0))
     colours = {'right': RIGHT, 'wrong': WRONG, 'hidden': HIDDEN}
     for name in ('hidden', 'wrong', 'right'):
         chosen = shifted[[s == name for s in state]]
-        axis.add_collection(LineCollection(chosen, colors=colours[name], linewidths=1.3,
-                                           alpha=0.85 if name != 'hidden' else 0.6))
-        axis.scatter(*chosen.reshape(-1, 2).T, s=16, color=colours[name], edgecolors='white',
+        axis.add_collection(LineCollection(chosen, colors=colours[name],
+                                           linewidths=0.7 if name == 'hidden' else 1.5,
+                                           alpha=0.5 if name == 'hidden' else 0.9))
+        axis.scatter(*chosen.reshape(-1, 2).T, s=8 if name == 'hidden' else 18,
+                     color=colours[name], edgecolors='white',
                      linewidths=0.6, zorder=3)
     labels = {'right': 'within one cell of the true place', 'wrong': 'elsewhere',
               'hidden': 'not in the other view'}
@@ -91,7 +96,8 @@ def similarity_figure(image: np.ndarray, similarity: np.ndarray,
     for axis in axes[0]:
         axis.plot(*cell, marker='+', markersize=15, markeredgewidth=4.5, color='white')
         axis.plot(*cell, marker='+', markersize=14, markeredgewidth=2, color='#00b4d8')
-    figure.colorbar(heat, ax=axes[0, 1], shrink=0.9, pad=0.02, label='cosine with the marked cell')
+    figure.colorbar(heat, cax=axes[0, 1].inset_axes([1.03, 0, 0.04, 1]),
+                    label='cosine with the marked cell')
     return figure
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mmdense.datasets.samplers import SampleIndex
 from mmdense.datasets.transforms.loading import read_image
+from mmdense.datasets.transforms.multiview import box_iou
 from mmdense.evaluation.features import FrozenEncoder
 from mmdense.evaluation.random_state import kept_random_state
 from mmdense.models.matching.geometry import cell_centres, cell_coordinates, visible_in
@@ -22,6 +23,8 @@ from .maps import mutual_matches, principal_colours, similarity_to_cell
 
 LARGEST_SIDE = 512
 LARGEST_NUMBER_OF_LINES = 60
+#: draws of two views, of which the ones that share most are shown
+DRAWS = 8
 
 
 def shown(image: np.ndarray) -> np.ndarray:
@@ -33,6 +36,17 @@ def shown(image: np.ndarray) -> np.ndarray:
 
 def _array(image: Tensor) -> np.ndarray:
     return image.permute(1, 2, 0).cpu().numpy()
+
+
+def overlapping_views(dataset: Sequence[dict], index: int) -> dict:
+    """Return the sample, of a few draws of an image's views, whose first two share most.
+
+    The same one every time: draws are told apart by their place in a sampler's order.
+    """
+    draws = [dataset[SampleIndex(index, 0, position)] for position in range(DRAWS)]
+    boxes = [draw['data_samples'].boxes.tolist() for draw in draws]
+    shared = [box_iou(*box[:2]) if len(box) > 1 else 0 for box in boxes]
+    return draws[shared.index(max(shared))]
 
 
 def draw_matches(encoder: FrozenEncoder, views: Sequence[Tensor], sample: ViewSample,
@@ -66,7 +80,7 @@ def draw_matches(encoder: FrozenEncoder, views: Sequence[Tensor], sample: ViewSa
 
 def draw_report(model: BaseModel, dataset: Sequence[dict], out_dir: str | Path,
                 num_images: int = 6, cell: tuple[float, float] | None = None,
-                stride: int = 8) -> list[Path]:
+                stride: int = 8, out_index: int = -1) -> list[Path]:
     """Draw matches between views, feature colours and similarities; return the files' paths.
 
     Args:
@@ -77,19 +91,20 @@ def draw_report(model: BaseModel, dataset: Sequence[dict], out_dir: str | Path,
         num_images: taken evenly from the dataset.
         cell: pixel (x, y) of the images, whose cell is compared with all; None = the middle.
         stride: of a ResNet's map, by dilation.
+        out_index: which map, see :class:`FrozenEncoder`; of a ResNet 0 to 3 = C2 to C5.
 
     Raises:
         ValueError: no images, or ``cell`` lies outside one.
     """
     if not len(dataset):
         raise ValueError('there are no images to draw')
-    out_dir, encoder = Path(out_dir), FrozenEncoder(model, stride)
+    out_dir, encoder = Path(out_dir), FrozenEncoder(model, stride, out_index)
     count = min(num_images, len(dataset))
     paths, images, maps = [], [], []
     with kept_random_state(), torch.no_grad():
         for number in range(count):
             index = number * len(dataset) // count
-            sample = dataset[SampleIndex(index, 0, index)]
+            sample = overlapping_views(dataset, index)
             views, geometry = sample['inputs'], sample['data_samples']
             if len(views) > 1:
                 paths.append(draw_matches(encoder, views, geometry,
@@ -119,8 +134,9 @@ def draw_similarity(image: np.ndarray, maps: Tensor, cell: tuple[float, float] |
         raise ValueError(f'cell {cell} is outside {name} of {round(width / scale)} x '
                          f'{round(height / scale)} pixels')
     row, column = int(y / height * maps.shape[1]), int(x / width * maps.shape[2])
+    centre = (column + 0.5) / maps.shape[2] * width, (row + 0.5) / maps.shape[1] * height
     similarity = similarity_to_cell(maps, row, column).cpu().numpy()
-    return save(similarity_figure(image, similarity, (x, y)), path)
+    return save(similarity_figure(image, similarity, centre), path)
 
 
 def draw_segmentations(model: BaseModel, dataset: Sequence[dict], out_dir: str | Path,
