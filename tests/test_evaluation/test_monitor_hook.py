@@ -40,9 +40,10 @@ NAMES = {'feature_std', 'effective_rank', 'positive_similarity', 'negative_simil
          'correspondence_accuracy'}
 
 
-def test_statistics_are_in_the_log_line_and_the_log_file(tmp_path, caplog):
+def test_statistics_are_in_the_log_line_and_the_log_file(tmp_path):
     runner = Runner.from_cfg(Config(dict(
-        model=tiny.config(data_preprocessor=PREPROCESSOR), work_dir=str(tmp_path), default_scope='mmseg',
+        model=tiny.config(data_preprocessor=PREPROCESSOR),
+        work_dir=str(tmp_path), default_scope='mmseg',
         experiment_name=tmp_path.name, randomness=dict(seed=0),
         train_dataloader=dict(dataset=dict(type='mmdense.TwoViews'), batch_size=4, num_workers=0,
                               sampler=dict(type='InfiniteSampler', shuffle=False),
