@@ -1,14 +1,28 @@
 """Several processes on a machine without a GPU, from the config and launcher of the GPU run."""
 from __future__ import annotations
 
+import atexit
+import gc
 from unittest import mock
 
+import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import init_dist, is_distributed
 
 #: wrappers of mmengine that a CPU process replaces
 DDP = (None, 'MMDistributedDataParallel', 'mmengine.MMDistributedDataParallel')
+
+
+def leave_group() -> None:
+    """Leave the process group, if there is one, and end gloo's threads.
+
+    A thread that still holds a tensor when the interpreter ends makes it abort, after a run that
+    went well. The group's threads end with the last model that refers to it.
+    """
+    gc.collect()
+    if is_distributed():
+        torch.distributed.destroy_process_group()
 
 
 def start_processes(cfg: Config) -> None:
@@ -25,6 +39,7 @@ def start_processes(cfg: Config) -> None:
         # mmengine reads every launcher's environment right, but selects a GPU on the way
         with mock.patch('torch.cuda.set_device'):
             init_dist(cfg.launcher, **options)
+        atexit.register(leave_group)
     wrapper = dict(cfg.get('model_wrapper_cfg') or dict(
         broadcast_buffers=False, find_unused_parameters=cfg.get('find_unused_parameters', False)))
     if wrapper.get('type') in DDP:

@@ -53,8 +53,9 @@ def test_bfloat16_wrapper_computes_in_bfloat16_and_steps_in_float32():
      dict(type='mmdense.CPUDistributedDataParallel', static_graph=True)),
     (dict(model_wrapper_cfg=dict(type='Own')), dict(type='Own'))])
 def test_the_config_is_fitted_for_cpu_processes_only(monkeypatch, given, expected):
-    calls = []
+    calls, left = [], []
     monkeypatch.setattr(launch, 'init_dist', lambda *args, **kwargs: calls.append((args, kwargs)))
+    monkeypatch.setattr(launch.atexit, 'register', left.append)
     base = dict(find_unused_parameters=True, env_cfg=dict(dist_cfg=dict(backend='nccl',
                                                                         timeout=7)))
     monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
@@ -67,4 +68,4 @@ def test_the_config_is_fitted_for_cpu_processes_only(monkeypatch, given, expecte
         untouched = Config(dict(launcher=launcher, **base, **given))
         launch.start_processes(untouched)
         assert untouched.get('model_wrapper_cfg') == given.get('model_wrapper_cfg')
-    assert len(calls) == 1
+    assert len(calls) == 1 and left == [launch.leave_group]
