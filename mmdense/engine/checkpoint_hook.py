@@ -84,10 +84,12 @@ class CheckpointHook(hooks.CheckpointHook):
                 'part of a gradient; change default_hooks.checkpoint.interval')
 
     def _drop_outdated(self) -> None:
-        if is_main_process() and isinstance(self.file_backend, WholeFileBackend):
+        # a validation without training comes here before any backend is made
+        backend = getattr(self, 'file_backend', None)
+        if is_main_process() and isinstance(backend, WholeFileBackend):
             best = getattr(self, 'best_ckpt_path', None)
             others = getattr(self, 'best_ckpt_path_dict', {}).values()
-            self.file_backend.drop_outdated(keep=(self.last_ckpt, best, *others))
+            backend.drop_outdated(keep=(self.last_ckpt, best, *others))
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Save, then point to the new file, then remove what became outdated."""

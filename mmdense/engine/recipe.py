@@ -83,7 +83,7 @@ def model_changes(model: dict, facts: RunFacts) -> dict[str, Any]:
     changes = {f'model.{name}': min(value, int(WARMUP * facts.steps))
                for name, value in model.items() if name.endswith('_warmup')}
     if 'twin' in model:
-        momentum = max(min(model['twin'].get('momentum', 0.999), 1 - 10 / facts.steps), 0.5)
+        momentum = max(min(model['twin'].get('momentum', 0.999), 1 - 4 / facts.steps), 0.5)
         changes['model.twin.momentum'] = round(momentum, 6)
         changes['model.twin.bn'] = 'shuffle' if facts.processes > 1 else 'split'
     if 'queue' in model:
@@ -96,7 +96,7 @@ def model_changes(model: dict, facts: RunFacts) -> dict[str, Any]:
 def auto_changes(cfg: Config, facts: RunFacts) -> dict[str, Any]:
     """All settings that the auto recipe changes, by dotted name.
 
-    Warm-ups at most 5 % of the run; twin momentum at most 1 - 10/steps; queue at most half of
+    Warm-ups at most 5 % of the run; twin momentum at most 1 - 4/steps (2 % of its start is left at the end); queue at most half of
     the images, the own image masked, no random start; AdamW with a 5 % warm-up and a cosine.
     """
     warmup = max(int(WARMUP * facts.iterations), 1)

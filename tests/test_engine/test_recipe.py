@@ -49,7 +49,7 @@ def test_facts_are_read_from_the_config(folder):
 def test_auto_sets_what_the_design_says(folder):
     cfg = make_config(folder, recipe='auto')
     apply_recipe(cfg, processes=1)
-    assert cfg.model['twin'] == dict(momentum=0.95, bn='split')  # 1 - 10 / 200 steps
+    assert cfg.model['twin'] == dict(momentum=0.98, bn='split')  # 1 - 4 / 200 steps
     assert cfg.model['queue'] == dict(size=20, own_image='masked', init='empty')
     assert cfg.model['dense_warmup'] == 10
     assert cfg.optim_wrapper['optimizer'] == dict(type='AdamW', lr=0.0005, weight_decay=0.05)
@@ -111,4 +111,4 @@ def test_the_tool_prints_findings_and_the_recipe(folder, repo, tmp_path):
     out = subprocess.run([sys.executable, 'tools/check.py', str(path), '--no-measure'], cwd=repo,
                          capture_output=True, text=True, check=True).stdout
     assert 'momentum 0.999 averages over 1000 steps' in ' '.join(out.split())
-    assert 'model.twin.momentum = 0.95' in out
+    assert 'model.twin.momentum = 0.98' in out

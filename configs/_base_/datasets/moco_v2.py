@@ -1,6 +1,7 @@
 """Two views of an image as MoCo v2 makes them (2003.04297, sec. 3; DenseCL does the same).
 
-A dataset's pipeline is ``load``, what its images need, and ``views_224`` or ``views_96``.
+A dataset's pipeline is ``load``, what its images need, and ``views_224`` or, milder and ours,
+``views_96``.
 """
 load = [dict(type='mmdense.SeedSample'), dict(type='mmdense.LoadImage')]
 
@@ -16,7 +17,15 @@ views_224 = [
     dict(type='mmdense.MultiView', views=[[dict(crop, size=224), *photometric]], num_views=[2]),
     dict(type='mmdense.PackViews'),
 ]
+# Ours, for runs of a few hundred steps: with the published colour changes the two views of an image
+# are no more alike than those of different images, and 400 steps do not get past that.
+mild = [
+    dict(type='mmdense.RandomFlip', prob=0.5),
+    dict(type='mmdense.ColorJitter', brightness=0.2, contrast=0.2, saturation=0.2, hue=0.05,
+         prob=0.8),
+]
 views_96 = [
-    dict(type='mmdense.MultiView', views=[[dict(crop, size=96), *photometric]], num_views=[2]),
+    dict(type='mmdense.MultiView', num_views=[2],
+         views=[[dict(crop, size=96, area=(0.4, 1.0)), *mild]]),
     dict(type='mmdense.PackViews'),
 ]

@@ -7,8 +7,10 @@ _base_ = './densecl_r50.py'
 
 model = dict(
     backbone=dict(depth=18),
-    projector=dict(in_channels=512, hidden_channels=512),
-    dense_projector=dict(in_channels=512, hidden_channels=512),
-    queue=dict(size=128, own_image='masked', init='empty'),
-    twin=dict(momentum=0.975),
+    # ours: without BatchNorm here, what all images share drowns what tells them apart for longer
+    # than a small run lasts
+    projector=dict(in_channels=512, hidden_channels=512, norm_cfg=dict(type='BN')),
+    dense_projector=dict(in_channels=512, hidden_channels=512, norm_cfg=dict(type='BN')),
+    queue=dict(size=1024, own_image='masked', init='empty'),
+    twin=dict(momentum=0.99),
     dense_warmup=20)
