@@ -1,4 +1,4 @@
-"""Shared by all tests: quiet mmengine, few threads, `references` importable."""
+"""Shared by all tests: a fixed seed, no scope left over, `references` and `jobs` importable."""
 from __future__ import annotations
 
 import sys
@@ -6,14 +6,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True)
-def _fixed_seed():
+def _fresh_start():
     torch.manual_seed(0)
+    scopes = DefaultScope._instance_dict.copy()
+    DefaultScope._instance_dict.clear()
     yield
+    # a scope that a test's runner set would change what names mean in the tests after it
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(scopes)
 
 
 @pytest.fixture(scope='session')
