@@ -96,8 +96,9 @@ def model_changes(model: dict, facts: RunFacts) -> dict[str, Any]:
 def auto_changes(cfg: Config, facts: RunFacts) -> dict[str, Any]:
     """All settings that the auto recipe changes, by dotted name.
 
-    Warm-ups at most 5 % of the run; twin momentum at most 1 - 4/steps (2 % of its start is left at the end); queue at most half of
-    the images, the own image masked, no random start; AdamW with a 5 % warm-up and a cosine.
+    Warm-ups at most 5 % of the run; twin momentum at most 1 - 4/steps (2 % of its start is left
+    at the end); queue at most half of the images, the own image masked, no random start; AdamW
+    with a 5 % warm-up and a cosine.
     """
     warmup = max(int(WARMUP * facts.iterations), 1)
     lr = round(BASE_LR * (facts.batch / 32) ** 0.5, 8)
