@@ -10,7 +10,7 @@ STAMP := $(VENV)/.mmdense-$(shell (cat $(INPUTS); echo $(CURDIR)) | sha256sum | 
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo   pretrain, fine-tune and test on generated images (about 10 minutes)"
+	@echo "make demo   pretrain, fine-tune and test on generated images"
 	@echo "make test   run the tests"
 	@echo "make lint   ruff and codespell"
 	@echo "make setup  only the environment, in $(VENV) (VENV=/path: another one)"

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='From unlabelled images to mIoU in ten minutes')
+    parser = argparse.ArgumentParser(description='From unlabelled images to mIoU')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--work-dir', default=None, help='default: work_dirs/demo/seed<SEED>')
     parser.add_argument('--processes', type=int, default=2)

@@ -1,7 +1,7 @@
 """MoCoFCN, ResNet-18, 60 labelled generated scenes, scored on 150 others.
 
 Data: data/shapes, generated on first use.
-Cost: about 90 seconds on 2 CPU cores (2 processes).
+Cost: estimated, not measured: 4 minutes on 2 CPU cores (2 processes).
 Command: tools/dist_train.sh configs/finetune/mocofcn_r18_shapes.py 2 \
     --cfg-options model.backbone.init_cfg.checkpoint=work_dirs/densecl_r18_shapes/iter_400.pth
 """
