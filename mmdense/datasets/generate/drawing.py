@@ -36,10 +36,14 @@ def smooth_noise(rng: np.random.RandomState, side: int, grain: float) -> np.ndar
 
 
 def blotches(rng: np.random.RandomState, side: int) -> np.ndarray:
-    """Return the background's texture (side, side, 3): two colours in irregular spots."""
+    """Return the background's texture (side, side, 3): two colours in large soft spots.
+
+    Spots as fine and sharp as the objects' textures would set images apart better than the
+    objects do, and that is what a contrast of images would then learn.
+    """
     first, second = colour_pair(rng)
-    noise = smooth_noise(rng, side, rng.uniform(3, 9) * OVERSAMPLE)
-    share = 1.0 / (1.0 + np.exp(-rng.uniform(4, 12) * (noise - rng.uniform(-0.2, 0.2))))
+    noise = smooth_noise(rng, side, rng.uniform(14, 40) * OVERSAMPLE)
+    share = 1.0 / (1.0 + np.exp(-rng.uniform(1, 3) * (noise - rng.uniform(-0.2, 0.2))))
     return first + (second - first) * share[..., None]
 
 

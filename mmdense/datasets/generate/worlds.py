@@ -23,10 +23,10 @@ def stream(seed: int, split: str, index: int) -> np.random.RandomState:
 
 
 def make_scene(seed: int, split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return a scene of four to seven objects of two kinds that may hide each other.
+    """Return a scene of four to seven objects of one kind that may hide each other.
 
-    Like a place in the world, a scene has its own few kinds of things: what is in it sets it
-    apart from other scenes, where colour and position do not.
+    Like a place in the world, a scene has its own kind of things: what is in it sets it apart
+    from other scenes, where colour and position do not.
 
     Args:
         seed: of the whole set.
@@ -39,12 +39,11 @@ def make_scene(seed: int, split: str, index: int) -> tuple[np.ndarray, np.ndarra
     """
     rng = stream(seed, split, index)
     canvas = new_canvas(rng, SIZE)
-    add_clutter(canvas, rng, rng.randint(6, 15))
-    classes = [0]
-    wanted, kinds = rng.randint(4, 8), rng.permutation(len(SCENE_OBJECTS))[:2]
-    for _ in range(40):
-        name = SCENE_OBJECTS[kinds[rng.randint(2)]]
-        scale, centre = rng.uniform(26, 44), rng.uniform(0.05, 0.95, 2) * SIZE
+    add_clutter(canvas, rng, rng.randint(4, 10))
+    name = SCENE_OBJECTS[index % len(SCENE_OBJECTS)]      # as many of each in any set
+    classes, wanted = [0], rng.randint(4, 8)
+    for _ in range(60):
+        scale, centre = rng.uniform(32, 52), rng.uniform(0.05, 0.95, 2) * SIZE
         if draw_object(canvas, rng, name, len(classes), scale, centre):
             classes.append(SCENE_CLASSES.index(name))
         if len(classes) > wanted:

@@ -81,9 +81,10 @@ def test_position_and_colour_tell_little_texture_tells(scenes):
     assert majority < 0.15
     for balanced in (False, True):
         assert forest_miou(colour, scenes, balanced) < 0.15
-        assert forest_miou(colour_histogram, scenes, balanced) < 0.15
+        # two colours in a window rather than one: an object, but not which
+        assert forest_miou(colour_histogram, scenes, balanced) < 0.2
     # from 20 scenes, each pixel by itself, and without any outline
-    assert forest_miou(waves, scenes, balanced=False) > 0.2
+    assert forest_miou(waves, scenes, balanced=False) > 0.27
 
 
 def test_same_arrays_for_the_same_place():
@@ -109,7 +110,7 @@ def test_scenes_hold_every_class_and_borders(scenes):
     for labels in (scenes['labelled'][1], scenes['val'][1]):
         shares = np.bincount(labels.ravel(), minlength=256) / labels.size
         assert set(np.flatnonzero(shares)) == {*range(CLASSES), 255}
-        assert 0.5 < shares[0] < 0.75 and shares[1:CLASSES].min() > 0.015
+        assert 0.4 < shares[0] < 0.75 and shares[1:CLASSES].min() > 0.015
     # a border lies between any two kinds of pixel that touch
     labels = scenes['labelled'][1].astype(int)
     for a, b in ((labels[:, 1:], labels[:, :-1]), (labels[:, :, 1:], labels[:, :, :-1])):
@@ -147,4 +148,4 @@ def test_textures_show_the_share_and_repeat(name):
 def test_labels_of_one_scene_have_not_changed():
     """A change of the generator changes every number measured on it: do it knowingly."""
     label = make_scene(0, 'labelled', 0)[1]
-    assert hashlib.sha256(label.tobytes()).hexdigest()[:12] == '719607463365'
+    assert hashlib.sha256(label.tobytes()).hexdigest()[:12] == 'e42b0bbaeebd'
