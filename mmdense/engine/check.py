@@ -80,7 +80,7 @@ def check_method(model: dict, facts: RunFacts) -> Iterator[Finding]:
     for name, value in model.items():
         if name.endswith('_warmup'):
             share = value / facts.steps
-            yield Finding(share <= 0.1, 'warm-up',
+            yield Finding(share <= 0.5, 'warm-up',
                           f'{name} = {value} steps is {share:.0%} of the run')
     if 'twin' in model:
         momentum = model['twin'].get('momentum', 0.999)

@@ -20,8 +20,13 @@ from mmengine.registry import DATASETS, DefaultScope
 #: learning rate of AdamW at a batch of 32 images; it grows with the root of the batch
 BASE_LR = 1e-3
 WEIGHT_DECAY = 0.05
-#: share of the run that every warm-up takes, at most
+#: share of the run in which the learning rate rises
 WARMUP = 0.05
+#: share of the run that a method's own warm-up takes, at most: a match by similarity over features
+#: that know nothing yet pairs places, not contents, and then keeps doing so
+METHOD_WARMUP = 0.5
+#: the twin averages over at most this share of the run, and at least over ten steps
+TWIN_SHARE = 1 / 40
 
 
 @dataclass(frozen=True)
@@ -80,10 +85,11 @@ def read_facts(cfg: Config, processes: int | None = None) -> RunFacts:
 
 def model_changes(model: dict, facts: RunFacts) -> dict[str, Any]:
     """Settings of a method that the auto recipe changes, by dotted name."""
-    changes = {f'model.{name}': min(value, int(WARMUP * facts.steps))
+    changes = {f'model.{name}': min(value, int(METHOD_WARMUP * facts.steps))
                for name, value in model.items() if name.endswith('_warmup')}
     if 'twin' in model:
-        momentum = max(min(model['twin'].get('momentum', 0.999), 1 - 4 / facts.steps), 0.5)
+        short = max(1 - 1 / (TWIN_SHARE * facts.steps), 0.9)
+        momentum = min(model['twin'].get('momentum', 0.999), short)
         changes['model.twin.momentum'] = round(momentum, 6)
         changes['model.twin.bn'] = 'shuffle' if facts.processes > 1 else 'split'
     if 'queue' in model:
@@ -96,9 +102,9 @@ def model_changes(model: dict, facts: RunFacts) -> dict[str, Any]:
 def auto_changes(cfg: Config, facts: RunFacts) -> dict[str, Any]:
     """All settings that the auto recipe changes, by dotted name.
 
-    Warm-ups at most 5 % of the run; twin momentum at most 1 - 4/steps (2 % of its start is left
-    at the end); queue at most half of the images, the own image masked, no random start; AdamW
-    with a 5 % warm-up and a cosine.
+    A method's warm-ups at most half of the run; twin momentum at most 1 - 40/steps but not below
+    0.9; queue at most half of the images, the own image masked, no random start; AdamW with a
+    5 % warm-up and a cosine.
     """
     warmup = max(int(WARMUP * facts.iterations), 1)
     lr = round(BASE_LR * (facts.batch / 32) ** 0.5, 8)

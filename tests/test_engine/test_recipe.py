@@ -49,9 +49,9 @@ def test_facts_are_read_from_the_config(folder):
 def test_auto_sets_what_the_design_says(folder):
     cfg = make_config(folder, recipe='auto')
     apply_recipe(cfg, processes=1)
-    assert cfg.model['twin'] == dict(momentum=0.98, bn='split')  # 1 - 4 / 200 steps
+    assert cfg.model['twin'] == dict(momentum=0.9, bn='split')  # 1 - 40 / 200 is below 0.9
     assert cfg.model['queue'] == dict(size=20, own_image='masked', init='empty')
-    assert cfg.model['dense_warmup'] == 10
+    assert cfg.model['dense_warmup'] == 100
     assert cfg.optim_wrapper['optimizer'] == dict(type='AdamW', lr=0.0005, weight_decay=0.05)
     assert [(s['type'], s['begin'], s['end']) for s in cfg.param_scheduler] == [
         ('LinearLR', 0, 20), ('CosineAnnealingLR', 20, 400)]
@@ -70,6 +70,13 @@ def test_a_long_run_keeps_the_published_values():
     assert changes['model.queue.size'] == 65536 and changes['model.dense_warmup'] == 1000
 
 
+@pytest.mark.parametrize('steps, momentum', [(100, 0.9), (4000, 0.99), (400_000, 0.999)])
+def test_the_twin_follows_a_short_run_faster(steps, momentum):
+    facts = RunFacts(images=100, per_process=4, processes=1, accumulation=1, iterations=steps)
+    changes = auto_changes(Config(dict(model=dict(twin=dict(momentum=0.999)))), facts)
+    assert changes['model.twin.momentum'] == momentum
+
+
 def test_published_changes_nothing(folder):
     cfg = make_config(folder)
     before = cfg.to_dict()
@@ -86,7 +93,7 @@ def test_an_unknown_recipe_is_named(folder):
     (dict(queue=dict(size=100)), 1000, 'queue'),
     (dict(queue=dict(size=100, own_image='masked')), 1000, None),
     (dict(queue=dict(size=50)), 1000, None),
-    (dict(dense_warmup=200), 1000, 'warm-up'),
+    (dict(dense_warmup=600), 1000, 'warm-up'),
     (dict(twin=dict(momentum=0.999)), 1000, 'twin'),
     (dict(twin=dict(momentum=0.99)), 1000, None)])
 def test_the_method_is_checked_against_the_run(model, steps, misfit):
@@ -111,4 +118,4 @@ def test_the_tool_prints_findings_and_the_recipe(folder, repo, tmp_path):
     out = subprocess.run([sys.executable, 'tools/check.py', str(path), '--no-measure'], cwd=repo,
                          capture_output=True, text=True, check=True).stdout
     assert 'momentum 0.999 averages over 1000 steps' in ' '.join(out.split())
-    assert 'model.twin.momentum = 0.98' in out
+    assert 'model.twin.momentum = 0.9\n' in out
