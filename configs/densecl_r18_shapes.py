@@ -14,4 +14,6 @@ _base_ = [
     '_base_/datasets/frozen_shapes.py',
     '_base_/schedules/densecl_auto.py',
 ]
-default_hooks = dict(checkpoint=dict(interval=200))
+# a map of 4x4 cells on views of 64 pixels, at the stride that MoCoFCN fine-tunes
+model = dict(backbone=dict(strides=(1, 2, 2, 1)))
+default_hooks = dict(checkpoint=dict(interval=100))

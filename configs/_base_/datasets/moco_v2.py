@@ -1,7 +1,7 @@
 """Two views of an image as MoCo v2 makes them (2003.04297, sec. 3; DenseCL does the same).
 
 A dataset's pipeline is ``load``, what its images need, and ``views_224`` or, milder and ours,
-``views_96``.
+``views_96`` or ``views_64``.
 """
 load = [dict(type='mmdense.SeedSample'), dict(type='mmdense.LoadImage')]
 
@@ -24,8 +24,12 @@ mild = [
     dict(type='mmdense.ColorJitter', brightness=0.2, contrast=0.2, saturation=0.2, hue=0.05,
          prob=0.8),
 ]
+mild_crop = dict(crop, area=(0.4, 1.0))
 views_96 = [
-    dict(type='mmdense.MultiView', num_views=[2],
-         views=[[dict(crop, size=96, area=(0.4, 1.0)), *mild]]),
+    dict(type='mmdense.MultiView', views=[[dict(mild_crop, size=96), *mild]], num_views=[2]),
+    dict(type='mmdense.PackViews'),
+]
+views_64 = [
+    dict(type='mmdense.MultiView', views=[[dict(mild_crop, size=64), *mild]], num_views=[2]),
     dict(type='mmdense.PackViews'),
 ]

@@ -10,4 +10,4 @@ train_dataloader = dict(
         type='mmdense.UnlabelledDataset',
         dataset=dict(type='mmdense.ShapesDataset', data_root='data/shapes',
                      ann_file='ImageSets/Segmentation/unlabelled.txt'),
-        pipeline=_base_.load + _base_.views_96))
+        pipeline=_base_.load + _base_.views_64))

@@ -12,5 +12,5 @@ model = dict(
     projector=dict(in_channels=512, hidden_channels=512, norm_cfg=dict(type='BN')),
     dense_projector=dict(in_channels=512, hidden_channels=512, norm_cfg=dict(type='BN')),
     queue=dict(size=1024, own_image='masked', init='empty'),
-    twin=dict(momentum=0.99),
-    dense_warmup=20)
+    twin=dict(momentum=0.9),
+    dense_warmup=200)

@@ -1,9 +1,9 @@
-"""500 steps of 8 crops on 2 processes, AdamW; every number that sets the run's length."""
-iterations = 500
+"""120 steps of 8 crops on 2 processes, AdamW; every number that sets the run's length."""
+iterations = 120
 batch_size = 4  # of each process
 
 optim_wrapper = dict(
-    type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05))
+    type='OptimWrapper', optimizer=dict(type='AdamW', lr=3e-4, weight_decay=0.05))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=iterations // 20),
     dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=iterations // 20,
