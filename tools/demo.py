@@ -45,7 +45,7 @@ def run(command: list[str], log: Path) -> str:
         for line in process.stdout:
             lines.append(line)
             file.write(line)
-            if 'Iter(train)' in line or 'Iter(val)' in line or 'mIoU' in line:
+            if 'Iter(train)' in line or 'Iter(val)' in line or 'mIoU: ' in line:
                 print('   ' + line.rstrip()[:150], flush=True)
     if process.returncode:
         print(''.join(lines[-30:]))
