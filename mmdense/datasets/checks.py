@@ -39,10 +39,11 @@ def without_pipelines(dataset_cfg: dict) -> dict:
     cfg = dict(dataset_cfg)
     if isinstance(cfg.get('dataset'), dict):
         cfg['dataset'] = without_pipelines(cfg['dataset'])
-    elif 'datasets' in cfg:
+    if 'datasets' in cfg:
         cfg['datasets'] = [without_pipelines(part) for part in cfg['datasets']]
-        return cfg
-    cfg['pipeline'] = []
+    # of the wrappers only some have a pipeline of their own (RepeatDataset refuses one)
+    if 'pipeline' in cfg or not {'dataset', 'datasets'} & cfg.keys():
+        cfg['pipeline'] = []
     return cfg
 
 

@@ -86,6 +86,8 @@ def test_voc_trainaug_without_masks(tmp_path):
     both = dict(type='ConcatDataset', datasets=[voc(tmp_path, 'train'), voc(tmp_path, 'aug')])
     dataset = UnlabelledDataset(dataset=both, pipeline=PIPELINE)
     assert paths_of(dataset) == wanted              # each image once
+    twice = dict(type='RepeatDataset', times=2, dataset=both)
+    assert paths_of(UnlabelledDataset(dataset=twice)) == wanted
     assert sorted(dataset[1]) == ['img', 'img_path', 'img_shape', 'ori_shape', 'sample_idx']
     (tmp_path / 'JPEGImages/a.jpg').unlink()
     with pytest.raises(FileNotFoundError, match=r'1 of 2 images are not there: .*/a\.jpg'):
