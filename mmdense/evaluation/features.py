@@ -93,20 +93,35 @@ class FrozenEncoder(nn.Module):
         """Where its maps are."""
         return next(self.backbone.parameters()).device
 
-    @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Return the map (B, C, h, w), float32, of raw images (B, 3, H, W) of any dtype."""
+        return self.layers(images, (self.out_index,))[0]
+
+    @torch.no_grad()
+    def layers(self, images: Tensor, indices: Sequence[int]) -> list[Tensor]:
+        """Return several maps (B, C_i, h_i, w_i), float32, of raw images, from one pass.
+
+        Args:
+            images: (B, 3, H, W) of any dtype.
+            indices: which maps, as ``out_index``.
+
+        Raises:
+            ValueError: a map that the backbone does not give, or one that is no map.
+        """
         self._stage_maps.clear()
         maps = self.backbone(normalise(self.preprocessor, images))
         if self.decode_head is not None:
             maps = self.decode_head(maps)
         maps = self._stage_maps or ([maps] if isinstance(maps, Tensor) else maps)
-        name = type(self.backbone).__name__
-        if not -len(maps) <= self.out_index < len(maps):
-            raise ValueError(f'out_index={self.out_index}: {name} gives {len(maps)} map(s); '
-                             "choose one of these or set the backbone's out_indices")
-        chosen = maps[self.out_index]
         self._stage_maps = []
+        return [self._chosen(maps, index) for index in indices]
+
+    def _chosen(self, maps: Sequence[Tensor], index: int) -> Tensor:
+        name = type(self.backbone).__name__
+        if not -len(maps) <= index < len(maps):
+            raise ValueError(f'out_index={index}: {name} gives {len(maps)} map(s); '
+                             "choose one of these or set the backbone's out_indices")
+        chosen = maps[index]
         if not isinstance(chosen, Tensor) or chosen.ndim != 4:
             shape = tuple(chosen.shape) if isinstance(chosen, Tensor) else type(chosen).__name__
             raise ValueError(f'{name} gives {shape}, a map (B, C, h, w) is needed: a vision '

@@ -1,0 +1,290 @@
+"""Feature maps of a dataset by a frozen encoder, extracted once and kept in files."""
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.logging import print_log
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from mmdense.checkpoints import read_checkpoint
+from mmdense.datasets.transforms.geometric import RandomFlip, RandomResizedCrop
+
+from .dilation import find_stages
+from .features import FrozenEncoder, by_size, recalibrate_bn
+from .memory import IGNORE
+from .random_state import kept_random_state
+from .segmentation import RECALIBRATION_IMAGES, label_map
+
+#: counts up when the files' content, or how maps are made from images, changes
+FORMAT = 1
+#: share of the image in a view of :class:`ViewPairs`, and by how much its shape may differ
+VIEW_AREA = (0.4, 1.0)
+VIEW_ASPECT = (3 / 4, 4 / 3)
+
+
+def digest(*parts: Any) -> str:
+    """Return the sha256, in hex, of parts that json can write; other objects count as text."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def encoder_key(encoder: FrozenEncoder) -> str:
+    """Return the sha256 of all that makes an encoder's maps: weights, structure, preprocessing.
+
+    The structure is hashed as torch prints it (strides and dilations are in it), the buffers with
+    those that no state dict has (the preprocessor's mean and std).
+    """
+    sha = hashlib.sha256(str(encoder).encode())
+    for name, tensor in chain(encoder.named_parameters(), encoder.named_buffers()):
+        sha.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        sha.update(flat.view(torch.uint8).numpy().data)
+    settings = {name: value for name, value in vars(encoder.preprocessor).items()
+                if isinstance(value, (bool, int, float, str, tuple)) and name != 'training'}
+    return digest(sha.hexdigest(), settings)
+
+
+def layer_number(encoder: FrozenEncoder, layer: str) -> int:
+    """Return the map that a name means: ``last``, ``C2`` to ``C5`` of a ResNet, or its place.
+
+    Raises:
+        ValueError: a name that this encoder has no map for.
+    """
+    stages = [] if encoder.decode_head is not None else find_stages(encoder.backbone)
+    names = [f'C{number + 2}' for number in range(len(stages))]
+    if layer in names:
+        return names.index(layer)
+    if layer == 'last':
+        return len(stages) - 1      # -1 where there are no stages
+    if layer.isdigit():
+        return int(layer)
+    what = type(encoder.backbone).__name__
+    if encoder.decode_head is not None:
+        what += f' with {type(encoder.decode_head).__name__}'
+    known = "'last' or the place of a map (0, 1, …)"
+    raise ValueError(f'layer {layer!r}: {what} has no such map; expected '
+                     + (', '.join([*names, known]) if names else known))
+
+
+class LabelledImages(Dataset):
+    """Images of a labelled mmseg dataset with their labels, and a key that says what they are.
+
+    An item is the image (C, H, W) and ``dict(labels=(H', W') int16)``, 255 = ignored.
+
+    Args:
+        dataset: built, its pipeline ends with ``PackSegInputs``.
+        cfg: its config, for the key.
+        num_classes: labels are below it.
+
+    Raises:
+        FileNotFoundError: a file of the dataset is not there.
+        ValueError: from an item: no labels, or a label outside the classes.
+    """
+
+    def __init__(self, dataset: Any, cfg: dict, num_classes: int) -> None:
+        self.dataset, self.num_classes = dataset, num_classes
+        files = []
+        for number in range(len(dataset)):
+            info = dataset.get_data_info(number)
+            files += [self._state(info[name]) for name in ('img_path', 'seg_map_path')
+                      if info.get(name)]
+        self.key = digest('labelled images', cfg, num_classes, files)
+
+    @staticmethod
+    def _state(path: str) -> tuple[str, int, int]:
+        try:
+            found = os.stat(path)
+        except OSError:
+            raise FileNotFoundError(f'{path}, which the dataset lists, is not there') from None
+        return os.path.abspath(path), found.st_size, found.st_mtime_ns
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
+        sample = self.dataset[index]
+        labels = label_map(sample['data_samples'])
+        wrong = labels[(labels != IGNORE) & ((labels < 0) | (labels >= self.num_classes))]
+        if len(wrong):
+            raise ValueError(
+                f"{sample['data_samples'].get('seg_map_path')}: label {int(wrong.max())} is "
+                f'outside the {self.num_classes} classes (0 to {self.num_classes - 1}, and '
+                f'{IGNORE} for ignored pixels)')
+        return sample['inputs'], dict(labels=labels.short())
+
+
+class ViewPairs(Dataset):
+    """Two random views of each image: crops at the image's own size, the second maybe mirrored.
+
+    Items 2 i and 2 i + 1 are the views of image i: (C, H, W) and ``dict(box=(4,) float32
+    half-open pixels of the image, flip=() bool)``. Nothing but the place changes.
+
+    Args:
+        images: whose images are cut.
+        seed: of the crops; the global random state is not changed.
+    """
+
+    def __init__(self, images: LabelledImages, seed: int = 0) -> None:
+        self.images, self.seed = images, seed
+        self.key = digest('view pairs', images.key, seed, VIEW_AREA, VIEW_ASPECT)
+
+    def __len__(self) -> int:
+        return 2 * len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
+        image = self.images[index // 2][0].permute(1, 2, 0).numpy()
+        height, width = image.shape[:2]
+        aspect = [width / height * bound for bound in VIEW_ASPECT]
+        with kept_random_state():
+            np.random.seed((self.seed * 1_000_003 + index) % 2 ** 32)
+            view = RandomResizedCrop((height, width), VIEW_AREA, aspect)(dict(img=image))
+            view = RandomFlip(0.5 if index % 2 else 0.)(view)
+        pixels = torch.from_numpy(np.ascontiguousarray(view['img'].transpose(2, 0, 1)))
+        return pixels, dict(box=torch.from_numpy(view['box']), flip=torch.tensor(view['flip']))
+
+
+@dataclass
+class LayerMaps:
+    """One layer's maps of all items of a source, in order.
+
+    Attributes:
+        maps: (C, h, w) float32 each.
+        beside: what the source gives with each image, such as ``labels``.
+    """
+    maps: list[Tensor]
+    beside: list[dict[str, Tensor]]
+
+
+def write_cached(content: dict, path: Path) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        OSError: it could not be written (disk full, no permission); nothing of it is left.
+    """
+    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, 'wb') as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:      # torch wraps some errors of the disk
+        reason = error.__context__ if isinstance(error.__context__, OSError) else error
+        raise OSError(f'feature cache {path} could not be written: {reason}; free the disk, or '
+                      'choose another folder or none') from None
+    finally:
+        if partial.parent.is_dir():
+            partial.unlink(missing_ok=True)
+
+
+def read_cached(path: Path, key: str) -> LayerMaps | None:
+    """Return what a file of the cache holds; None, and a warning, if it is broken or another's."""
+    if not path.is_file():
+        return None
+    try:
+        content = read_checkpoint(path)
+        if content.get('key') == key:
+            return LayerMaps(content['maps'], content['beside'])
+        problem = f'it holds the key {str(content.get("key"))[:12]}'
+    except (ValueError, KeyError, OSError) as error:
+        problem = str(error)
+    print_log(f'feature cache {path} is not used and made again: {problem}', 'current',
+              logging.WARNING)
+    return None
+
+
+class FeatureExtractor:
+    """Maps of a frozen encoder, from the cache's files where they are, else from one pass.
+
+    A file is named after the sha256 of weights, structure and preprocessing of the encoder, of
+    the BatchNorm re-estimation, of layer and source (paths, sizes and times of its files, dataset
+    config) and of the code's format.
+
+    Args:
+        encoder: is owned from here on; its BatchNorm statistics may change.
+        folder: of the cache; None keeps nothing.
+        bn_images: re-estimate BatchNorm statistics on these images before the first pass.
+        batch_size: images in a pass; with ``bn_images`` also in a batch of statistics.
+        num_workers: of the data loader.
+    """
+
+    def __init__(self, encoder: FrozenEncoder, folder: str | Path | None = None,
+                 bn_images: LabelledImages | None = None, batch_size: int = 8,
+                 num_workers: int = 0) -> None:
+        self.encoder, self.folder = encoder, None if folder is None else Path(folder)
+        self.bn_images, self.batch_size, self.num_workers = bn_images, batch_size, num_workers
+        # before the statistics change: a run that finds all in the cache never re-estimates them
+        bn = None if bn_images is None else (bn_images.key, batch_size, RECALIBRATION_IMAGES)
+        self.key = digest(FORMAT, encoder_key(encoder), bn)
+
+    def extract(self, source: LabelledImages | ViewPairs, layers: Sequence[str],
+                progress: Callable[[], None] = lambda: None) -> dict[str, LayerMaps]:
+        """Return the maps of a source's items, by layer.
+
+        Args:
+            source: of images.
+            layers: names as of :func:`layer_number`; those not in the cache share one pass.
+            progress: is called after each image of a pass.
+
+        Raises:
+            ValueError: a layer that is not there, or what the source raises.
+            OSError: a file of the cache could not be written.
+        """
+        numbers = {layer: layer_number(self.encoder, layer) for layer in layers}
+        keys = {layer: digest(self.key, source.key, number) for layer, number in numbers.items()}
+        found = {layer: self.folder and read_cached(self._path(key), key)
+                 for layer, key in keys.items()}
+        absent = [layer for layer in numbers if found[layer] is None]
+        if absent:
+            made = self._run(source, [numbers[layer] for layer in absent], progress)
+            for layer, maps in zip(absent, made, strict=True):
+                found[layer] = maps
+                if self.folder:
+                    write_cached(dict(key=keys[layer], maps=maps.maps, beside=maps.beside),
+                                 self._path(keys[layer]))
+        return found
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f'{key}.pth'
+
+    def _batches(self, source: Dataset) -> Iterator[list]:
+        # an own generator: a loader draws a seed from the global state otherwise
+        return iter(DataLoader(source, self.batch_size, num_workers=self.num_workers,
+                               collate_fn=pseudo_collate, generator=torch.Generator()))
+
+    @torch.no_grad()
+    def _run(self, source: Dataset, numbers: list[int],
+             progress: Callable[[], None]) -> list[LayerMaps]:
+        with kept_random_state():
+            if self.bn_images is not None:
+                batches = islice(self._batches(self.bn_images),
+                                 -(-RECALIBRATION_IMAGES // self.batch_size))
+                recalibrate_bn(self.encoder, (images for images, _ in batches))
+                self.bn_images = None
+            maps: list[list[Tensor]] = [[] for _ in numbers]
+            beside = []
+            for images, extras in self._batches(source):
+                rows = [dict() for _ in images]
+                for places, batch in by_size(images):
+                    for own, layer in zip(range(len(numbers)),
+                                          self.encoder.layers(batch, numbers), strict=True):
+                        for place, one in zip(places, layer, strict=True):
+                            rows[place][own] = one.cpu().clone()
+                for number, row in enumerate(rows):
+                    for own, one in row.items():
+                        maps[own].append(one)
+                    beside.append({name: values[number] for name, values in extras.items()})
+                    progress()
+        return [LayerMaps(layer, beside) for layer in maps]

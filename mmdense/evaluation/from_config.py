@@ -1,0 +1,177 @@
+"""From a config and a checkpoint to what frozen evaluation needs: two datasets, two models."""
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.logging import MMLogger
+from mmengine.model import BaseModel, revert_sync_batchnorm
+from mmengine.registry import MODELS
+from mmseg.models import BaseSegmentor
+
+from mmdense.checkpoints import PretrainedBackbone
+from mmdense.datasets.checks import check_dataset_paths
+from mmdense.models.selfsup.base import DenseSSL
+
+from .feature_cache import LabelledImages
+from .loops import build_dataset, check_datasets
+from .random_state import kept_random_state
+
+
+def without_weights(cfg: Any) -> Any:
+    """Return a model's config without the files its weights would come from."""
+    if isinstance(cfg, (list, tuple)):
+        return [without_weights(item) for item in cfg]
+    if not isinstance(cfg, dict):
+        return copy.deepcopy(cfg)
+    kept = {key: without_weights(value) for key, value in cfg.items()
+            if not (key == 'init_cfg' and 'Pretrained' in str(value))}
+    if isinstance(kept.get('pretrained'), str):
+        kept['pretrained'] = None
+    if str(kept.get('type')).endswith('TIMMBackbone'):
+        kept['pretrained'] = False       # mmseg's default downloads
+    return kept
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    # mmengine logs every tensor that init_weights touched
+    logger = MMLogger.get_current_instance()
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def build_random(cfg: Config, seed: int) -> BaseModel:
+    """Return the config's model with random weights, those of ``seed``, in eval mode."""
+    with kept_random_state(), _quiet():
+        torch.manual_seed(seed)
+        model = revert_sync_batchnorm(MODELS.build(without_weights(cfg.model)))
+        model.init_weights()
+    model = model.to(get_device())
+    model.eval()
+    return model
+
+
+def load_trained(cfg: Config, checkpoint: str, seed: int) -> BaseModel:
+    """Return the config's model with a checkpoint's backbone, and report what was loaded.
+
+    The decode head of a pretraining method, whose output is its features, is loaded as well.
+
+    Raises:
+        FileNotFoundError, ValueError: the file is missing, unsafe, or not all of the backbone.
+    """
+    model = build_random(cfg, seed)
+    PretrainedBackbone(checkpoint).load(model.backbone)
+    if isinstance(model, DenseSSL) and model.decode_head is not None:
+        PretrainedBackbone(checkpoint, prefix='decode_head.').load(model.decode_head)
+    return model
+
+
+def _pipeline(dataset: dict) -> list[dict] | None:
+    while dataset and 'pipeline' not in dataset:
+        dataset = dataset.get('dataset') or (dataset.get('datasets') or [None])[0]
+    return dataset['pipeline'] if dataset else None
+
+
+def _with_pipeline(dataset: dict, pipeline: list[dict]) -> dict:
+    """Return a dataset's config with another pipeline, without what repeats or mixes images."""
+    if dataset.get('datasets'):
+        return {**dataset, 'datasets': [_with_pipeline(part, pipeline)
+                                        for part in dataset['datasets']]}
+    if dataset.get('dataset'):
+        return _with_pipeline(dataset['dataset'], pipeline)
+    return {**dataset, 'pipeline': pipeline}
+
+
+@dataclass
+class EvaluationData:
+    """The labelled images of a frozen evaluation.
+
+    Attributes:
+        memory: to learn from.
+        queries: to be segmented.
+        classes: their names.
+        batch_size: of the memory's loader; BatchNorm statistics are averaged over such batches.
+        num_workers: of the queries' loader.
+        settings: ``k``, ``beta``, ``memory_size``, ``stride`` and ``recalibrate_bn`` of the
+            config's ``val_cfg``; where it has none, those of ``DenseKNNLoop`` and stride 8.
+    """
+    memory: LabelledImages
+    queries: LabelledImages
+    classes: tuple[str, ...]
+    batch_size: int
+    num_workers: int
+    settings: dict[str, Any]
+
+    @property
+    def per_image(self) -> int | None:
+        """Cells that a memory image gives at most; None = all.
+
+        Raises:
+            ValueError: ``memory_size`` has less than one cell for each.
+        """
+        size, images = self.settings.get('memory_size'), len(self.memory)
+        if size is not None and size < images:
+            raise ValueError(f'val_cfg.memory_size={size}: expected one cell for each of {images} '
+                             'memory images, or None')
+        return None if size is None else size // images
+
+
+def _loaders(cfg: Config, name: str, segmentor: bool) -> tuple[dict, dict, str]:
+    """Return the loader configs of memory and queries, and where the memory stands."""
+    queries = cfg.get('val_dataloader')
+    if not queries:
+        raise ValueError(f'{name} has no val_dataloader: it gives the images to be segmented')
+    memory = (cfg.get('val_cfg') or {}).get('memory')
+    if memory:
+        return memory, queries, 'val_cfg.memory'
+    train, pipeline = cfg.get('train_dataloader'), _pipeline(queries['dataset'])
+    if not segmentor or not train or not pipeline:
+        raise ValueError(
+            f'{name} names no labelled memory images: expected val_cfg.memory (a dataloader), or '
+            'a segmentor with train_dataloader and a pipeline in val_dataloader.dataset')
+    # clean images: the training pipeline cuts and changes them
+    return ({**train, 'dataset': _with_pipeline(train['dataset'], pipeline)}, queries,
+            'train_dataloader')
+
+
+def build_data(cfg: Config, name: str) -> EvaluationData:
+    """Build the labelled datasets of a pretraining or a segmentor's config.
+
+    Memory is ``val_cfg.memory``; of a segmentor without it ``train_dataloader.dataset`` with the
+    pipeline of ``val_dataloader``. Queries are ``val_dataloader``.
+
+    Args:
+        cfg: its default scope is set.
+        name: of the config, for messages.
+
+    Raises:
+        FileNotFoundError, ValueError: no such datasets in the config or on the disk, or they
+            have different classes.
+    """
+    with MODELS.switch_scope_and_registry(None) as registry:     # of the default scope
+        kind = registry.get(cfg.model['type'])
+    segmentor = isinstance(kind, type) and issubclass(kind, BaseSegmentor)
+    memory, queries, place = _loaders(cfg, name, segmentor)
+    for loader, where in ((memory, place), (queries, 'val_dataloader')):
+        check_dataset_paths(loader['dataset'], where)
+    built = [build_dataset(loader, part)
+             for loader, part in ((memory, 'memory'), (queries, 'query'))]
+    num_classes = check_datasets(*built)
+    images = [LabelledImages(dataset, loader['dataset'], num_classes)
+              for dataset, loader in zip(built, (memory, queries), strict=True)]
+    defaults = dict(k=30, beta=0.02, memory_size=102_400, stride=8, recalibrate_bn=True)
+    known = {key: (cfg.get('val_cfg') or {}).get(key, value) for key, value in defaults.items()}
+    return EvaluationData(*images, tuple(built[1].metainfo['classes']),
+                          memory.get('batch_size', 1), queries.get('num_workers', 0), known)

@@ -1,0 +1,187 @@
+"""Protocols of frozen evaluation on extracted maps: k-NN, linear probe, correspondence."""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmdense.structures import Views
+
+from .baselines import MeanIoU, PositionPrior, ceiling, upsample
+from .feature_cache import LayerMaps
+from .knn import knn_vote
+from .linear_probe import fit_linear_probe, predict
+from .memory import cell_histograms, choose_cells
+from .monitor_hook import places_in_second_view
+from .statistics import correspondence_accuracy
+
+CPU = torch.device('cpu')
+#: beginnings of the names of numbers that no feature enters
+BASELINES = ('position_prior_', 'ceiling_')
+#: distances, in cells, within which a match counts as right
+TOLERANCES = (1, 2)
+
+
+def labelled_cells(memory: LayerMaps, num_classes: int, per_image: int | None = None,
+                   seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Return the cells of labelled maps that have a labelled pixel, with their pixels' classes.
+
+    Args:
+        memory: maps (D, h, w) with ``labels`` (H, W).
+        num_classes: labels are below it; 255 = ignored.
+        per_image: cells that an image gives at most, rare classes first; None = all.
+        seed: of this choice, which is that of ``DenseKNNLoop``.
+
+    Returns:
+        (N, D) float32 features as they are, and (N, C) float32 pixel counts.
+
+    Raises:
+        ValueError: not one labelled cell.
+    """
+    features, histograms = [], []
+    for number, (maps, beside) in enumerate(zip(memory.maps, memory.beside, strict=True)):
+        counts = cell_histograms(beside['labels'].long(), *maps.shape[1:], num_classes)
+        cells = choose_cells(counts, per_image, seed * 1_000_003 + number)
+        features.append(maps.flatten(1).t()[cells])
+        histograms.append(counts[cells])
+    if not sum(map(len, features)):
+        raise ValueError('no pixel of the memory images is labelled')
+    return torch.cat(features), torch.cat(histograms)
+
+
+def _score(predictors: dict[str, Callable[[Tensor, tuple[int, int]], Tensor]], memory: LayerMaps,
+           queries: LayerMaps, num_classes: int) -> dict[str, float]:
+    """Return the mIoU of each predictor, and position prior and ceiling beside them."""
+    size = tuple(memory.beside[0]['labels'].shape)
+    prior = PositionPrior(size, num_classes, CPU)
+    for beside in memory.beside:
+        prior.add(beside['labels'].long())
+    names = [*predictors, 'position_prior_mIoU', 'ceiling_mIoU']
+    found = {name: MeanIoU(num_classes) for name in names}
+    for maps, beside in zip(queries.maps, queries.beside, strict=True):
+        labels = beside['labels'].long()
+        size = tuple(labels.shape)
+        counts = cell_histograms(labels, *maps.shape[1:], num_classes)
+        for name, predictor in predictors.items():
+            found[name].add(predictor(maps, size).cpu(), labels)
+        found['position_prior_mIoU'].add(prior.predict(size), labels)
+        found['ceiling_mIoU'].add(ceiling(counts, *maps.shape[1:], size), labels)
+    return {name: iou.compute(len(queries.maps)) for name, iou in found.items()}
+
+
+@torch.no_grad()
+def knn(memory: LayerMaps, queries: LayerMaps, num_classes: int, k: int = 30, beta: float = 0.02,
+        per_image: int | None = None, seed: int = 0,
+        device: torch.device | str = CPU) -> dict[str, float]:
+    """Return the mIoU (per cent) of dense k-NN segmentation, as ``DenseKNNLoop`` measures it.
+
+    Args:
+        memory: labelled maps (D, h, w).
+        queries: labelled maps (D, h', w') to be segmented.
+        num_classes: of both.
+        k: neighbours.
+        beta: temperature of their votes.
+        per_image: cells that an image gives to the memory at most, rare classes first.
+        seed: of this choice.
+        device: where it is computed.
+
+    Returns:
+        ``mIoU``, ``position_prior_mIoU`` (per-pixel majority of the memory's labels) and
+        ``ceiling_mIoU`` (the true labels at the maps' resolution).
+
+    Raises:
+        ValueError: no labelled cell, k < 1, beta <= 0.
+    """
+    if k < 1 or beta <= 0:
+        raise ValueError(f'k={k}, beta={beta}: dense k-NN needs k >= 1 and beta > 0')
+    keys, counts = labelled_cells(memory, num_classes, per_image, seed)
+    keys = F.normalize(keys.to(device), dim=1)
+    shares = F.normalize(counts.to(device), p=1, dim=1)
+
+    def predictor(maps: Tensor, size: tuple[int, int]) -> Tensor:
+        unit = F.normalize(maps.to(device).flatten(1).t(), dim=1)
+        return upsample(knn_vote(unit, keys, shares, k, beta), *maps.shape[1:], size)
+
+    return _score(dict(mIoU=predictor), memory, queries, num_classes)
+
+
+def linear(memory: LayerMaps, queries: LayerMaps, num_classes: int, per_image: int | None = None,
+           seed: int = 0, device: torch.device | str = CPU) -> dict[str, float]:
+    """Return the mIoU (per cent) of linear probes with and without BatchNorm before them.
+
+    Args:
+        memory: labelled maps (D, h, w) to train on.
+        queries: labelled maps (D, h', w') to be segmented.
+        num_classes: of both.
+        per_image: training cells of an image at most, rare classes first; None = all.
+        seed: of this choice and of the order of the cells.
+        device: where it is computed.
+
+    Returns:
+        ``mIoU`` (with BatchNorm), ``plain_mIoU`` (without), ``position_prior_mIoU`` and
+        ``ceiling_mIoU``.
+
+    Raises:
+        ValueError: no labelled cell, features that are not finite.
+    """
+    features, counts = (rows.to(device)
+                        for rows in labelled_cells(memory, num_classes, per_image, seed))
+    probes = {name: fit_linear_probe(features, counts, batch_norm, seed=seed)
+              for name, batch_norm in (('mIoU', True), ('plain_mIoU', False))}
+
+    def predictor(probe: torch.nn.Module) -> Callable[[Tensor, tuple[int, int]], Tensor]:
+        return lambda maps, size: predict(probe, maps.to(device), size)
+
+    return _score({name: predictor(probe) for name, probe in probes.items()}, memory, queries,
+                  num_classes)
+
+
+@torch.no_grad()
+def correspondence(pairs: LayerMaps, device: torch.device | str = CPU) -> dict[str, float]:
+    """Return the share (per cent) of cells whose most similar cell of the other view is right.
+
+    Counted are the cells of first views whose centre lies in the second view, of all images
+    together. Right is within one or two cells of the true place.
+
+    Args:
+        pairs: maps (D, h, w) of :class:`ViewPairs`: items 2 i and 2 i + 1 are views of image i.
+        device: where it is computed.
+
+    Returns:
+        ``within_1``, ``within_2``, and beside them ``position_prior_within_1`` and ``_2``: what
+        a network gives that knows the place of a cell in its view and nothing else.
+
+    Raises:
+        ValueError: no cell is in both views.
+    """
+    names = [f'{start}within_{tolerance}' for start in ('', 'position_prior_')
+             for tolerance in TOLERANCES]
+    right, total = dict.fromkeys(names, 0.), 0
+    for number in range(0, len(pairs.maps), 2):
+        first, second = (maps[None].to(device) for maps in pairs.maps[number:number + 2])
+        boxes, flips = (torch.stack([beside[name] for beside in pairs.beside[number:number + 2]])
+                        [:, None].to(device) for name in ('box', 'flip'))
+        views = Views(boxes=boxes, flips=flips, index=torch.tensor([number // 2]))
+        places, visible = places_in_second_view(views, first, second)
+        count = int(visible.sum())
+        if not count:
+            continue
+        total += count
+        h, w = first.shape[2:]
+        position = torch.eye(h * w, device=device).view(1, -1, h, w)
+        for start, one, other in (('', first, second), ('position_prior_', position, position)):
+            for tolerance in TOLERANCES:
+                share = correspondence_accuracy(one, other, places, visible, tolerance)
+                right[f'{start}within_{tolerance}'] += float(share) * count
+    if not total:
+        raise ValueError(f'correspondence: no cell of {len(pairs.maps) // 2} images is in both '
+                         'views')
+    return {name: round(100 * value / total, 2) for name, value in right.items()}
+
+
+def beside_random(found: dict[str, float], of_random: dict[str, float]) -> dict[str, float]:
+    """Return results with those of a random network beside them, as ``random_…``."""
+    return {**found, **{f'random_{name}': value for name, value in of_random.items()
+                        if not name.startswith(BASELINES)}}

@@ -1,0 +1,125 @@
+"""tools/evaluate.py on a tiny dataset: tables, the JSON line, the cache, and its mistakes."""
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
+from references import tiny
+from references.labelled import blocks, loader, write
+
+from mmdense.errors import run_command
+from mmdense.evaluation.from_config import build_random
+
+CONFIG = '''
+_base_ = ['{root}/configs/_base_/mmdense.py']
+default_scope = 'mmseg'
+model = {model}
+val_dataloader = {query}
+val_cfg = dict(type='mmdense.DenseKNNValLoop', k=5, stride=8, memory={memory})
+'''
+
+SEGMENTOR = '''
+_base_ = ['{root}/configs/_base_/mmdense.py', 'mmseg::_base_/models/fcn_r50-d8.py']
+default_scope = 'mmseg'
+norm_cfg = dict(type='SyncBN')
+data_preprocessor = dict(size=(32, 32))
+model = dict(data_preprocessor=data_preprocessor, auxiliary_head=None,
+             backbone=dict(depth=18, base_channels=4, norm_cfg=norm_cfg),
+             decode_head=dict(in_channels=32, channels=8, num_classes=3, norm_cfg=norm_cfg))
+train_dataloader = {memory}
+val_dataloader = {query}
+val_cfg = dict(type='ValLoop')
+'''
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory, repo):
+    """A config, a checkpoint of a random ResNet-18 with 8 channels, and one of a part of it."""
+    folder = tmp_path_factory.mktemp('evaluate')
+    memory, query = (write(folder, name, [blocks(seed + number, size=(64, 96))
+                                          for number in range(4)])
+                     for name, seed in (('memory', 0), ('query', 50)))
+    model = tiny.config(data_preprocessor=dict(type='mmdense.ViewsPreprocessor'))
+    (folder / 'config.py').write_text(CONFIG.format(root=repo, model=model, query=loader(query),
+                                                    memory=loader(memory)))
+    (folder / 'segmentor.py').write_text(SEGMENTOR.format(root=repo, query=loader(query),
+                                                          memory=loader(memory)))
+    net = build_random(Config(dict(model=model)), 7)
+    torch.save(dict(state_dict=net.state_dict()), folder / 'net.pth')
+    torch.save(dict(state_dict={name: tensor for name, tensor in net.state_dict().items()
+                                if 'layer4' not in name}), folder / 'part.pth')
+    return folder
+
+
+@pytest.fixture
+def run(repo, folder, monkeypatch, capsys):
+    """Call the tool as a command does, and return its output."""
+    spec = importlib.util.spec_from_file_location('evaluate_tool', repo / 'tools/evaluate.py')
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+
+    def call(*arguments: str, config: str = 'config.py') -> str:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, 'argv', ['evaluate.py', config, *arguments])
+        MMLogger._instance_dict.clear()      # its stream is of an earlier test
+        run_command(tool.main)
+        return capsys.readouterr().out
+
+    return call
+
+
+def test_all_protocols_end_in_one_json_line_and_repeat_from_the_cache(run, folder):
+    arguments = ('net.pth', '--protocol', 'knn', 'linear', 'correspondence', '--layers', 'C4',
+                 'C5', '--cache', 'cache', '--json', 'out/found.json')
+    out = run(*arguments)
+    report = json.loads(out.splitlines()[-1])
+    assert json.loads((folder / 'out/found.json').read_text()) == report
+    assert report['memory_images'] == 4 and report['settings']['stride'] == 8
+    assert list(report['results']) == ['C4', 'C5']
+    found = report['results']['C5']
+    assert set(found['knn']) == {'mIoU', 'position_prior_mIoU', 'ceiling_mIoU', 'random_mIoU'}
+    assert set(found['linear']) == {'mIoU', 'plain_mIoU', 'position_prior_mIoU', 'ceiling_mIoU',
+                                    'random_mIoU', 'random_plain_mIoU'}
+    assert {'within_1', 'random_within_2', 'position_prior_within_1'} < set(
+        found['correspondence'])
+    assert 0 < found['knn']['mIoU'] <= found['knn']['ceiling_mIoU']
+    assert 'linear, per cent' in out
+    assert out.count('weights of the backbone: net.pth fills') == 1
+    # memory, queries and views of two networks at two layers
+    files = {path: path.stat().st_mtime_ns for path in (folder / 'cache').iterdir()}
+    assert len(files) == 12
+    again = json.loads(run('net.pth', '--protocol', 'knn', 'correspondence', '--layers', 'C5', 'C4',
+                           '--cache', 'cache').splitlines()[-1])
+    for layer, found in again['results'].items():
+        assert found == {name: report['results'][layer][name] for name in found}
+    assert files == {path: path.stat().st_mtime_ns for path in (folder / 'cache').iterdir()}
+
+
+def test_a_segmentor_is_measured_by_its_backbone(run, folder):
+    cfg = Config.fromfile(folder / 'segmentor.py')
+    assert cfg.model.pretrained                    # is not fetched
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        torch.save(dict(state_dict=build_random(cfg, 3).state_dict()), folder / 'segmentor.pth')
+    report = json.loads(run('segmentor.pth', '--layers', 'C3', 'last', '--no-random', '--stride',
+                            '4', config='segmentor.py').splitlines()[-1])
+    assert report['memory_images'] == 4 and report['settings']['stride'] == 4
+    for found in report['results'].values():
+        assert set(found['knn']) == {'mIoU', 'position_prior_mIoU', 'ceiling_mIoU'}
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (('part.pth',), r'error: part.pth fills'),
+    (('net.pth', '--layers', 'C9'), r"error: layer 'C9': ResNet has no such map; expected C2"),
+    (('net.pth', '--cfg-options', 'val_dataloader.dataset.data_root=gone'), r'gone')])
+def test_mistakes_are_one_line(run, arguments, message, capsys):
+    with pytest.raises(SystemExit) as end:
+        run(*arguments)
+    said = capsys.readouterr().err
+    assert end.value.code == 1 and 'Traceback' not in said
+    assert message in next(line for line in said.splitlines() if line.startswith('error: '))
