@@ -15,7 +15,7 @@ MIM_ENTRIES = ('configs', 'tools', 'model-index.yml')
 #: no mm* distribution: either stack (extra `onedl` or `openmmlab`) gives the same modules.
 #: scipy, ftfy and regex are imported by mmseg, which not every release of it says
 REQUIREMENTS = ['torch>=2.4', 'torchvision', 'numpy', 'opencv-python', 'pillow', 'matplotlib',
-                'rich', 'scipy', 'ftfy', 'regex']
+                'scikit-learn>=1.5', 'rich', 'scipy', 'ftfy', 'regex']
 
 EXTRAS = {
     'onedl': ['onedl-mmengine>=0.10.12', 'onedl-mmcv>=2.3.6', 'onedl-mmsegmentation>=1.4.2',
@@ -24,7 +24,7 @@ EXTRAS = {
     'openmmlab': ['mmengine>=0.10.7', 'mmcv>=2.1.0', 'mmsegmentation>=1.2.2', 'mmpretrain>=1.2.0',
                   'setuptools<81'],
     'mim': ['openmim'],
-    'tests': ['pytest', 'ruff', 'codespell', 'timm', 'safetensors', 'scikit-learn'],
+    'tests': ['pytest', 'ruff', 'codespell', 'timm', 'safetensors'],
 }
 
 

@@ -1,4 +1,4 @@
-"""Measure frozen features: dense k-NN, linear probes, correspondence between views.
+"""Measure frozen features: k-NN, linear probes, clusters, correspondence between views.
 
 python tools/evaluate.py configs/densecl_r18_camvid.py CHECKPOINT
 python tools/evaluate.py CONFIG CHECKPOINT --protocol knn linear correspondence --layers C3 C4 C5 \
@@ -26,9 +26,9 @@ from mmdense.errors import run_command
 from mmdense.evaluation.feature_cache import FeatureExtractor, ViewPairs
 from mmdense.evaluation.features import FrozenEncoder
 from mmdense.evaluation.from_config import EvaluationData, build_data, build_random, load_trained
-from mmdense.evaluation.protocols import beside_random, correspondence, knn, linear
+from mmdense.evaluation.protocols import beside_random, correspondence, knn, linear, overcluster
 
-PROTOCOLS = ('knn', 'linear', 'correspondence')
+PROTOCOLS = ('knn', 'linear', 'overcluster', 'correspondence')
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,6 +44,8 @@ def parse_args() -> argparse.Namespace:
                              'val_cfg.stride or 8')
     parser.add_argument('--no-recalibrate-bn', action='store_true',
                         help='keep the BatchNorm statistics of the checkpoint')
+    parser.add_argument('--clusters', type=int, default=500,
+                        help='of overcluster, matched many to one (default: 500)')
     parser.add_argument('--cache', metavar='DIR', help='folder that keeps extracted features')
     parser.add_argument('--seed', type=int, default=0,
                         help='of cells, views, probes and the random network')
@@ -73,7 +75,7 @@ def measure(model: BaseModel, name: str, data: EvaluationData, args: argparse.Na
 
     found = {layer: {} for layer in args.layers}
     choice = dict(per_image=data.per_image, seed=args.seed, device=encoder.device)
-    if {'knn', 'linear'} & set(args.protocol):
+    if {'knn', 'linear', 'overcluster'} & set(args.protocol):
         memory, queries = extract(data.memory, 'memory'), extract(data.queries, 'queries')
         for layer, results in found.items():
             given = memory[layer], queries[layer], len(data.classes)
@@ -81,6 +83,8 @@ def measure(model: BaseModel, name: str, data: EvaluationData, args: argparse.Na
                 results['knn'] = knn(*given, settings['k'], settings['beta'], **choice)
             if 'linear' in args.protocol:
                 results['linear'] = linear(*given, **choice)
+            if 'overcluster' in args.protocol:
+                results['overcluster'] = overcluster(*given, args.clusters, args.seed)
         del memory, queries
     if 'correspondence' in args.protocol:
         pairs = extract(ViewPairs(data.queries, args.seed), 'views')

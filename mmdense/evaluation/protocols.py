@@ -1,4 +1,7 @@
-"""Protocols of frozen evaluation on extracted maps: k-NN, linear probe, correspondence."""
+"""Protocols of frozen evaluation on extracted maps.
+
+Dense k-NN, linear probe, over-clustering, correspondence.
+"""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -15,6 +18,14 @@ from .knn import knn_vote
 from .linear_probe import fit_linear_probe, predict
 from .memory import cell_histograms, choose_cells
 from .monitor_hook import places_in_second_view
+from .overclustering import (
+    confusion,
+    fit_clusters,
+    match_hungarian,
+    match_many_to_one,
+    matched_miou,
+    upsample_clusters,
+)
 from .statistics import correspondence_accuracy
 
 CPU = torch.device('cpu')
@@ -136,6 +147,44 @@ def linear(memory: LayerMaps, queries: LayerMaps, num_classes: int, per_image: i
 
     return _score({name: predictor(probe) for name, probe in probes.items()}, memory, queries,
                   num_classes)
+
+
+@torch.no_grad()
+def overcluster(memory: LayerMaps, queries: LayerMaps, num_classes: int, num_clusters: int = 500,
+                seed: int = 0) -> dict[str, float]:
+    """Return the mIoU (per cent) of k-means clusters of the queries' cells, matched to classes.
+
+    Clusters are fitted on all cells of the queries and matched with their labels, the published
+    way (:mod:`~mmdense.evaluation.overclustering`).
+
+    Args:
+        memory: labelled maps, for the position prior alone.
+        queries: labelled maps (D, h, w).
+        num_classes: of both.
+        num_clusters: K of the many-to-one match.
+        seed: of k-means.
+
+    Returns:
+        ``hungarian_mIoU`` (as many clusters as classes, one to one), ``K<num_clusters>_mIoU``
+        (many to one), ``position_prior_mIoU`` and ``ceiling_mIoU``.
+
+    Raises:
+        ValueError: fewer cells than clusters, features that are not finite, no labelled pixel.
+    """
+    cells = torch.cat([maps.flatten(1).t() for maps in queries.maps])
+    found = {}
+    for name, count, match in (('hungarian', num_classes, match_hungarian),
+                               (f'K{num_clusters}', num_clusters, match_many_to_one)):
+        clusters = fit_clusters(cells, count, seed=seed).predict(cells)
+        counts, start = torch.zeros(count, num_classes, dtype=torch.int64), 0
+        for maps, beside in zip(queries.maps, queries.beside, strict=True):
+            h, w = maps.shape[1:]
+            own, start = clusters[start:start + h * w].view(h, w), start + h * w
+            labels = beside['labels'].long()
+            counts += confusion(upsample_clusters(own, tuple(labels.shape)), labels, count,
+                                num_classes)
+        found[f'{name}_mIoU'] = round(matched_miou(counts, match(counts)), 2)
+    return {**found, **_score({}, memory, queries, num_classes)}
 
 
 @torch.no_grad()

@@ -17,6 +17,7 @@ from mmdense.evaluation.protocols import (
     knn,
     labelled_cells,
     linear,
+    overcluster,
 )
 
 PLANTED = dict(type='PlantedModel', backbone=dict(type='PlantedBackbone'))
@@ -70,6 +71,18 @@ def test_noise_is_near_the_prior(datasets):
     given = maps(config(*datasets, model=NOISE))
     for found in (linear(*given, 3), knn(*given, 3)):
         assert found['mIoU'] < found['position_prior_mIoU'] + 8
+
+
+def test_clusters_of_planted_labels_are_the_classes_and_of_noise_are_not(datasets):
+    found = overcluster(*maps(config(*datasets)), 3, num_clusters=12)
+    assert set(found) == {'hungarian_mIoU', 'K12_mIoU', 'position_prior_mIoU', 'ceiling_mIoU'}
+    # cells of two classes make planted features blends, and nearest upsampling cuts corners
+    assert found['K12_mIoU'] > found['position_prior_mIoU'] + 20
+    assert found['hungarian_mIoU'] > found['position_prior_mIoU'] + 20
+    noise = overcluster(*maps(config(*datasets, model=NOISE)), 3, num_clusters=12)
+    assert noise['hungarian_mIoU'] < found['hungarian_mIoU'] - 15
+    with pytest.raises(ValueError, match='cannot form num_clusters=500 clusters'):
+        overcluster(*maps(config(*datasets)), 3)
 
 
 def test_training_cells_are_those_with_labels_as_they_are(datasets):

@@ -75,8 +75,8 @@ def run(repo, folder, monkeypatch, capsys):
 
 
 def test_all_protocols_end_in_one_json_line_and_repeat_from_the_cache(run, folder):
-    arguments = ('net.pth', '--protocol', 'knn', 'linear', 'correspondence', '--layers', 'C4',
-                 'C5', '--cache', 'cache', '--json', 'out/found.json')
+    arguments = ('net.pth', '--protocol', 'knn', 'linear', 'overcluster', 'correspondence',
+                 '--clusters', '5', '--layers', 'C4', 'C5', '--cache', 'cache', '--json', 'out/found.json')
     out = run(*arguments)
     report = json.loads(out.splitlines()[-1])
     assert json.loads((folder / 'out/found.json').read_text()) == report
@@ -86,6 +86,7 @@ def test_all_protocols_end_in_one_json_line_and_repeat_from_the_cache(run, folde
     assert set(found['knn']) == {'mIoU', 'position_prior_mIoU', 'ceiling_mIoU', 'random_mIoU'}
     assert set(found['linear']) == {'mIoU', 'plain_mIoU', 'position_prior_mIoU', 'ceiling_mIoU',
                                     'random_mIoU', 'random_plain_mIoU'}
+    assert {'hungarian_mIoU', 'K5_mIoU', 'random_K5_mIoU'} < set(found['overcluster'])
     assert {'within_1', 'random_within_2', 'position_prior_within_1'} < set(
         found['correspondence'])
     assert 0 < found['knn']['mIoU'] <= found['knn']['ceiling_mIoU']
