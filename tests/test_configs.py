@@ -20,11 +20,14 @@ from torchvision.models import resnet18, resnet50
 import mmdense  # noqa: F401
 from mmdense import registry
 from mmdense.datasets.generate import ensure_scenes
+from mmdense.tables.definition import read_table
+from mmdense.tables.steps import Settings, chain
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / 'configs'
 PRETRAINING = sorted(CONFIGS.glob('*.py'))
 FINETUNING = sorted((CONFIGS / 'finetune').glob('*.py'))
+TABLES = sorted((CONFIGS / 'tables').glob('*.py'))
 #: registered, but put into a run by our tools, or a part for configs of the user's own
 NOT_IN_CONFIGS = {
     'CPUDistributedDataParallel': 'tools/train.py sets it on CPU processes',
@@ -248,3 +251,14 @@ def test_frozen_evaluation_can_be_added_to_a_folder(tmp_path: Path):
     cfg = Config.fromfile(leaf)
     assert cfg.val_cfg.type == 'mmdense.DenseKNNValLoop'
     assert cfg.train_dataloader.dataset.type == 'mmdense.UnlabelledDataset'
+
+
+@pytest.mark.parametrize('path', TABLES, ids=lambda path: path.stem)
+def test_every_table_can_be_run(path: Path):
+    """It reads, its command is its own, and every step of every row can be planned."""
+    table = read_table(path)
+    command = f'Command: python tools/run_table.py {path.relative_to(ROOT)}'
+    assert command in ast.get_docstring(ast.parse(path.read_text()))
+    settings = Settings(Path('work_dirs/none'), ROOT / 'tools', budget=0.1)
+    for row in table.rows:
+        assert [step.name for step in chain(table, row, 0, settings)][1] == 'evaluate'

@@ -1,0 +1,1 @@
+"""Tables of results: rows that are pretrained, measured and compared over seeds."""

@@ -1,0 +1,93 @@
+"""The results of a table: one record a row and seed, and one value a metric."""
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmdense.engine.checkpoint_hook import write_whole
+
+from .definition import Table
+from .statistics import mean_of
+from .steps import Step
+
+#: beginnings of the names of numbers that say nothing about a row's features
+BASELINES = ('position_prior_', 'ceiling_', 'random_')
+#: the learning rate of fine-tuning with the highest mean
+BEST = 'best learning rate'
+
+
+@dataclass(frozen=True, order=True)
+class Metric:
+    """A number's place: ``knn``, ``C5``, ``mIoU``."""
+    protocol: str
+    layer: str
+    name: str
+
+    def __str__(self) -> str:
+        return f'{self.protocol} {self.layer} {self.name}'
+
+
+def record(steps: Sequence[Step]) -> dict[str, Any] | None:
+    """Return what a row's finished steps of one seed say; None if its weights are not there yet."""
+    found = [step.result() for step in steps]
+    start = found[0]
+    if start is None:
+        return None
+    metrics: dict[str, dict] = {}
+    for result in filter(None, found):
+        for protocol, layers in result.get('metrics', {}).items():
+            metrics.setdefault(protocol, {}).update(layers)
+    kept = ('row', 'seed', 'config', 'options', 'budget', 'processes', 'steps', 'images', 'seconds',
+            'versions', 'checkpoint', 'checkpoint_sha256')
+    return {**{key: start[key] for key in kept}, 'commit': start['versions']['commit'],
+            'metrics': metrics, 'all_steps': [result for result in found if result],
+            'not_run': [step.name for step, result in zip(steps, found, strict=True)
+                        if result is None]}
+
+
+def values(records: Sequence[dict], row: str) -> dict[Metric, dict[int, float]]:
+    """Return a row's values by metric and seed, those at its best learning rate among them.
+
+    That rate is the one with the highest mean over the seeds that have all rates.
+    """
+    found: dict[Metric, dict[int, float]] = {}
+    for one in records:
+        if one['row'] == row:
+            for protocol, layers in one['metrics'].items():
+                for layer, numbers in layers.items():
+                    for name, value in numbers.items():
+                        found.setdefault(Metric(protocol, layer, name), {})[one['seed']] = value
+    rates = {metric: seeds for metric, seeds in found.items() if metric.protocol == 'finetune'}
+    if rates:
+        common = set.intersection(*map(set, rates.values()))
+        if common:
+            best = max(rates.values(), key=lambda seeds: mean_of(
+                [seeds[seed] for seed in sorted(common)]).mean)
+            found[Metric('finetune', BEST, 'mIoU')] = {seed: best[seed] for seed in sorted(common)}
+    return found
+
+
+def write_json(records: Sequence[dict], table: Table, path: Path) -> None:
+    """Write all records as JSON, with the published values apart from them."""
+    content = dict(table=str(table.path), measured=list(records), published=list(table.published))
+    write_whole(json.dumps(content, indent=1).encode(), path)
+
+
+def write_csv(records: Sequence[dict], path: Path) -> None:
+    """Write measured values in long form: a line a row, seed and metric."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(['row', 'seed', 'protocol', 'layer', 'metric', 'value', 'steps', 'images',
+                     'seconds'])
+    for one in records:
+        for protocol, layers in one['metrics'].items():
+            for layer, numbers in layers.items():
+                for name, value in numbers.items():
+                    writer.writerow([one['row'], one['seed'], protocol, layer, name, value,
+                                     one['steps'], one['images'], one['seconds']])
+    write_whole(text.getvalue().encode(), path)

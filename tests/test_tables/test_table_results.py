@@ -1,0 +1,95 @@
+"""Records, and the page that is made of them."""
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from references.tables import write_table
+
+from mmdense.tables.definition import read_table
+from mmdense.tables.markdown import page
+from mmdense.tables.plots import draw
+from mmdense.tables.results import BEST, Metric, values, write_csv, write_json
+
+
+def one(row: str, seed: int, **metrics) -> dict:
+    return dict(row=row, seed=seed, config='c.py', options={}, budget=0.5, processes=2, steps=40,
+                images=320, seconds=60. + 60 * seed, versions=dict(mmdense='1', commit=None),
+                commit=None, metrics=metrics, not_run=[])
+
+
+@pytest.fixture
+def table(tmp_path, repo):
+    return read_table(write_table(tmp_path, repo))
+
+
+@pytest.fixture
+def records() -> list[dict]:
+    found = []
+    for seed in range(6):
+        for row, value in (('random', 10.), ('DenseCL, a', 12.)):
+            knn = dict(mIoU=value + seed + (0.1 * seed if row == 'random' else 0),
+                       position_prior_mIoU=5.5, ceiling_mIoU=75.25)
+            found.append(one(row, seed, knn=dict(C4=knn, C5={**knn, 'mIoU': value})))
+    for seed in range(2):
+        rates = {'lr=0.001': dict(mIoU=30. + seed), 'lr=0.003': dict(mIoU=29. + 4 * seed)}
+        found.append(one('wider', seed, finetune=rates))
+    return found
+
+
+def test_the_best_learning_rate_has_the_highest_mean(records):
+    found = values(records, 'wider')
+    assert found[Metric('finetune', BEST, 'mIoU')] == {0: 29., 1: 33.}
+    # a seed without all rates does not choose
+    records.append(one('wider', 2, finetune={'lr=0.001': dict(mIoU=99.)}))
+    assert values(records, 'wider')[Metric('finetune', BEST, 'mIoU')] == {0: 29., 1: 33.}
+
+
+def test_the_page(table, records):
+    lines = page(records, table, range(6)).splitlines()
+    assert '| row | seeds | C4 | C5 |' in lines
+    assert '| DenseCL, a | 6 | 14.50 ± 0.76 | 12.00 ± 0.00 |' in lines
+    assert '| *position prior* |  | 5.50 | 5.50 |' in lines
+    assert '| *ceiling* |  | 75.25 | 75.25 |' in lines
+    assert '| DenseCL, a | knn C4 mIoU | 1.75 ± 0.08 | 6 | higher |' in lines
+    assert '| wider | 2 | 30.50 ± 0.50 | 31.00 ± 2.00 | 31.00 ± 2.00 |' in lines
+    assert '| random | 40 | 320 | 3.50 ± 0.76 | c.py |' in lines
+    assert 'Budget: 0.5 of the schedules in the configs.' in lines
+    assert '- wider, seed 2: all' in lines and not any('- random, seed' in line for line in lines)
+    published = lines.index('## Published')
+    assert '| theirs | mIoU | 64.5 | a paper |' in lines[published:]
+    assert not any('theirs' in line or '64.5' in line for line in lines[:published])
+
+
+def test_few_pairs_are_no_difference(table, records):
+    text = page([found for found in records if found['seed'] < 5], table, range(6))
+    assert text.count('| 5 | no difference seen |') == 2 and '| higher |' not in text
+
+
+def test_baselines_that_differ_are_a_range(table, records):
+    records[0]['metrics']['knn']['C4']['position_prior_mIoU'] = 4.
+    assert '| *position prior* |  | 4.00 to 5.50 | 5.50 |' in page(records, table, range(6))
+
+
+def test_a_table_without_results_says_so(table):
+    text = page([], table, [0])
+    assert '- random, seed 0: all' in text and '## Published' in text
+
+
+def test_files_and_plots(table, records, tmp_path):
+    write_json(records, table, tmp_path / 'results.json')
+    content = json.loads((tmp_path / 'results.json').read_text())
+    assert content['measured'] == records and content['published'][0]['name'] == 'theirs'
+    write_csv(records, tmp_path / 'results.csv')
+    with (tmp_path / 'results.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 12 * 6 + 4
+    assert rows[0] | dict(row='random', seed='0', protocol='knn', layer='C4', metric='mIoU',
+                          value='10.0') == rows[0]
+    drawn = draw(records, table, tmp_path / 'plots')
+    assert [path.name for path in drawn] == ['knn_rows.png', 'knn_time.png', 'finetune_rows.png',
+                                             'finetune_time.png']
+    assert all(Path(path).stat().st_size > 1000 for path in drawn)
+    assert draw([], table, tmp_path / 'none') == []

@@ -1,0 +1,119 @@
+"""tools/run_table.py with commands that only leave their files."""
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+
+import pytest
+from references.tables import Commands, write_table
+
+from mmdense.errors import run_command
+from mmdense.tables.running import locked
+
+
+@pytest.fixture
+def commands() -> Commands:
+    return Commands()
+
+
+@pytest.fixture
+def run(repo, tmp_path, monkeypatch, commands):
+    """Call the tool as a command does, in a folder with ``table.py``."""
+    spec = importlib.util.spec_from_file_location('run_table', repo / 'tools/run_table.py')
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    write_table(tmp_path, repo)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tool, 'run_logged', commands)
+    draw = tool.draw
+    # drawing takes longer than all else here
+    monkeypatch.setattr(tool, 'draw', lambda records, table, folder: draw(
+        [{**one, 'metrics': {}} for one in records] if commands.quick else records, table, folder))
+
+    def call(*arguments: str) -> None:
+        monkeypatch.setattr(sys, 'argv', ['run_table.py', 'table.py', *arguments])
+        run_command(tool.main)
+
+    return call
+
+
+def test_a_table_is_run_once_and_written(run, commands, tmp_path, capsys):
+    commands.quick = False
+    run()
+    commands.quick = True
+    work = tmp_path / 'work_dirs/tables/table'
+    # per seed: random is evaluated, DenseCL trained and evaluated, wider also tuned twice
+    assert len(commands.run) == 2 * (1 + 2 + 6)
+    assert commands.named('/seed1/')[0] is commands.run[9], 'one seed of all rows, then the next'
+    said = capsys.readouterr()
+    assert 'results: work_dirs/tables/table/results.md' in said.out
+    assert '$ ' in said.err and 'dist_train.sh pretrain.py 2 --work-dir' in said.err
+    text = (work / 'results.md').read_text()
+    assert '| DenseCL, a | 2 | 20.50 ± 0.50 | 20.50 ± 0.50 |' in text
+    assert '| DenseCL, a | knn C5 mIoU | 10.00 ± 0.00 | 2 | no difference seen |' in text
+    assert '| wider | 2 | 30.50 ± 0.50 | 40.50 ± 0.50 | 40.50 ± 0.50 |' in text
+    assert '## Not run' not in text
+    measured = json.loads((work / 'results.json').read_text())['measured']
+    assert len(measured) == 6 and {'config', 'options', 'seed', 'versions', 'commit', 'steps',
+                                   'images', 'seconds', 'checkpoint_sha256', 'metrics'} <= set(
+                                       measured[-1])
+    assert (work / 'results.csv').is_file()
+    assert (work / 'plots/knn_rows.png').is_file() and (work / 'plots/knn_time.png').is_file()
+    run()
+    assert len(commands.run) == 18, 'nothing is run twice'
+
+
+def test_rows_seeds_budget_and_processes(run, commands, tmp_path):
+    run('--rows', 'DenseCL, a', '--seeds', '7', '--budget', '0.1', '--processes', '3',
+        '--work-dir', 'out')
+    train, evaluate = commands.run
+    assert train[2] == '3' and {'randomness.seed=7', 'train_cfg.max_iters=40'} <= set(train)
+    assert evaluate[evaluate.index('--seed') + 1] == '7'
+    text = (tmp_path / 'out/results.md').read_text()
+    assert '- DenseCL, a, seed 0: all' in text and '- random, seed 7: all' in text
+    assert 'Budget: 0.1 of the schedules' in text
+
+
+def test_a_failed_row_is_told_the_rest_goes_on_and_the_end_is_an_error(run, commands, tmp_path,
+                                                                       capsys):
+    commands.fail = 'densecl-a/seed0/pretrain_'
+    with pytest.raises(SystemExit) as end:
+        run()
+    assert end.value.code == 1
+    said = capsys.readouterr().err
+    assert 'error: 1 failed:' in said and 'DenseCL, a, seed 0, pretrain: ended with 3' in said
+    assert 'the reason' in said and 'not run after it: evaluate' in said
+    text = (tmp_path / 'work_dirs/tables/table/results.md').read_text()
+    assert '| DenseCL, a | 1 | 21.00 | 21.00 |' in text and '- DenseCL, a, seed 0: all' in text
+    commands.fail = ''
+    commands.run.clear()
+    run()
+    assert len(commands.run) == 2
+
+
+def test_an_interrupted_table_goes_on(run, commands):
+    commands.stop = 'wider/seed0/pretrain_'
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    before, commands.stop = len(commands.run), ''
+    run()
+    assert commands.run[before] == commands.run[before - 1], 'the same command, which resumes'
+    assert len(commands.run) == 18 + 1
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (('--rows', 'x'), "no row 'x'"), (('--budget', '0'), 'budget=0.0: expected a number above 0'),
+    (('--seeds', '1', '1'), '--seeds: seeds=[1, 1]; expected different integers')])
+def test_mistakes_end_before_anything_is_run(run, commands, capsys, tmp_path, arguments, message):
+    with pytest.raises(SystemExit) as end:
+        run(*arguments)
+    assert end.value.code == 1 and message in capsys.readouterr().err
+    assert commands.run == [] and not (tmp_path / 'work_dirs').exists()
+
+
+def test_two_runs_in_one_folder_are_refused(run, commands, capsys, tmp_path):
+    with locked(tmp_path / 'out'), pytest.raises(SystemExit):
+        run('--work-dir', 'out')
+    assert 'error: out is in use by another run' in capsys.readouterr().err
+    assert commands.run == []

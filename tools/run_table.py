@@ -1,0 +1,88 @@
+"""Run what a table still needs, and write its results.
+
+python tools/run_table.py configs/tables/small.py
+python tools/run_table.py TABLE --rows 'random' 'DenseCL, auto' --seeds 0 1 --budget 0.1
+
+Every command is printed as it runs and is one that a user types. Interrupted, it goes on where it
+stopped. Ends with exit code 1 if a row failed.
+"""
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mmdense.engine.checkpoint_hook import write_whole
+from mmdense.errors import run_command
+from mmdense.tables.definition import Table, check_seeds, read_table
+from mmdense.tables.markdown import page
+from mmdense.tables.plots import draw
+from mmdense.tables.results import record, write_csv, write_json
+from mmdense.tables.running import locked, missing, run_chains, run_logged
+from mmdense.tables.steps import Settings, Step, chain
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Pretrain, measure and compare rows')
+    parser.add_argument('table', help='config file of a table')
+    parser.add_argument('--work-dir', help='default: work_dirs/tables/<name of the table>')
+    parser.add_argument('--rows', nargs='+', metavar='NAME', help='only these')
+    parser.add_argument('--seeds', nargs='+', type=int, help="default: the table's")
+    parser.add_argument('--budget', type=float, default=1.0,
+                        help='share of every schedule, such as 0.1 for a rehearsal')
+    parser.add_argument('--processes', type=int, default=2, help='of a training (default: 2)')
+    return parser.parse_args()
+
+
+def write_results(chains: list[list[Step]], table: Table, seeds: list[int], folder: Path) -> None:
+    """Write ``results.json``, ``results.csv``, ``results.md`` and ``plots/`` into a folder."""
+    records = [found for steps in chains if (found := record(steps))]
+    write_json(records, table, folder / 'results.json')
+    write_csv(records, folder / 'results.csv')
+    write_whole(page(records, table, seeds).encode(), folder / 'results.md')
+    draw(records, table, folder / 'plots')
+
+
+def main() -> None:
+    args = parse_args()
+    table = read_table(args.table)
+    rows = table.chosen(args.rows)
+    chosen = check_seeds(args.seeds, '--seeds') if args.seeds else table.seeds
+    # results of rows and seeds that are not run now are shown as well
+    seeds = sorted({*table.seeds, *chosen})
+    folder = Path(args.work_dir or Path('work_dirs/tables') / table.path.stem)
+    settings = Settings(folder, ROOT / 'tools', args.budget, args.processes)
+    chains = {(row.name, seed): chain(table, row, seed, settings)
+              for row in table.rows for seed in seeds}
+    # a seed of all rows before the next seed: an interrupted table has whole pairs
+    wanted = [chains[row.name, seed] for seed in chosen for row in rows]
+    console = Console(stderr=True)
+    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
+               TimeRemainingColumn())
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    with locked(folder) as lock, \
+            Progress(*columns, console=console, speed_estimate_period=1e9) as bars:
+        bar = bars.add_task('steps', total=sum(len(missing(steps)) for steps in wanted))
+        failures = run_chains(wanted, ROOT, partial(run_logged, root=ROOT, keep=(lock,)), say,
+                              lambda steps: bars.advance(bar, steps))
+        write_results(list(chains.values()), table, seeds, folder)
+    print(f'results: {folder / "results.md"}')
+    if failures:
+        print(f'error: {len(failures)} failed:', *failures, sep='\n', file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == '__main__':
+    # ends as after Ctrl-C: with the command that runs
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    run_command(main)
