@@ -33,6 +33,7 @@ NOT_IN_CONFIGS = {
     'CPUDistributedDataParallel': 'tools/train.py sets it on CPU processes',
     'BFloat16OptimWrapper': 'tools/train.py --amp sets it on a CPU',
     'Solarize': "an option of a user's own views; BYOL and DetCon need it",
+    'LabelFraction': "wraps a user's own dataset for the rows of a table",
     'ShapeObjectsDataset': 'tools/make_shapes.py writes its data',
 }
 

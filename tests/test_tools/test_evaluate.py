@@ -76,7 +76,8 @@ def run(repo, folder, monkeypatch, capsys):
 
 def test_all_protocols_end_in_one_json_line_and_repeat_from_the_cache(run, folder):
     arguments = ('net.pth', '--protocol', 'knn', 'linear', 'overcluster', 'correspondence',
-                 '--clusters', '5', '--layers', 'C4', 'C5', '--cache', 'cache', '--json', 'out/found.json')
+                 '--clusters', '5', '--layers', 'C4', 'C5', '--cache', 'cache', '--json',
+                 'out/found.json')
     out = run(*arguments)
     report = json.loads(out.splitlines()[-1])
     assert json.loads((folder / 'out/found.json').read_text()) == report
