@@ -1,7 +1,7 @@
 """MoCoFCN, ResNet-18, 34 labelled images of CamVid, scored on a drive never trained on.
 
 Data: data/camvid.
-Cost: estimated, not measured: 4 minutes on 2 CPU cores (2 processes).
+Cost: about 6 minutes on 2 CPU cores (2 processes).
 Command: tools/dist_train.sh configs/finetune/mocofcn_r18_camvid.py 2 \
     --cfg-options model.backbone.init_cfg.checkpoint=work_dirs/densecl_r18_camvid/iter_400.pth
 """
