@@ -138,7 +138,7 @@ def test_datasets_and_pipelines_build(leaf: Path, data: Path):
         assert build(cfg.val_dataloader.dataset, DATASETS).metainfo['classes'] is not None
         assert cfg.model.decode_head.num_classes == len(train.metainfo['classes'])
         return
-    size = 224 if '_r50_' in leaf.name else 96
+    size = {'densecl_r18_camvid': 96, 'densecl_r18_shapes': 64}.get(leaf.stem, 224)
     assert [tuple(view.shape) for view in sample['inputs']] == [(3, size, size)] * 2
     for loader in (cfg.get('val_dataloader'), (cfg.get('val_cfg') or {}).get('memory')):
         if loader:

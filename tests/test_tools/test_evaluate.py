@@ -50,7 +50,8 @@ def folder(tmp_path_factory, repo):
                                                     memory=loader(memory)))
     (folder / 'segmentor.py').write_text(SEGMENTOR.format(root=repo, query=loader(query),
                                                           memory=loader(memory)))
-    net = build_random(Config(dict(model=model)), 7)
+    with DefaultScope.overwrite_default_scope('mmseg'):      # the tool sets the config's
+        net = build_random(Config(dict(model=model)), 7)
     torch.save(dict(state_dict=net.state_dict()), folder / 'net.pth')
     torch.save(dict(state_dict={name: tensor for name, tensor in net.state_dict().items()
                                 if 'layer4' not in name}), folder / 'part.pth')
