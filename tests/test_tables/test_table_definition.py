@@ -37,7 +37,7 @@ def test_without_a_config_of_its_own_a_row_is_measured_with_its_options(table):
 
 @pytest.mark.parametrize('old, new, message', [
     ('seeds =', 'sedes =', "unknown key 'sedes'; expected rows, evaluate"),
-    ("name='wider'", "nam='wider'", r"rows\[2\]: unknown key 'nam'"),
+    ("name='wider'", "label='wider'", r"rows\[2\]: unknown key 'label'"),
     ("name='wider'", "name='random'", "two rows have the name 'random'"),
     ("name='wider'", "name='Random!'", "'random' and 'Random!' would share the folder random"),
     ("name='wider'", "name='a|b'", r"name='a\|b'; expected words"),
