@@ -4,7 +4,7 @@ python tools/evaluate.py configs/densecl_r18_camvid.py CHECKPOINT
 python tools/evaluate.py CONFIG CHECKPOINT --protocol knn linear correspondence --layers C3 C4 C5 \
     --cache work_dirs/features --json results.json
 
-CONFIG is of pretraining with `val_cfg.memory`, or of any mmseg segmentor. The last line of the
+CONFIG is of pretraining with `test_cfg.memory`, or of any mmseg segmentor. The last line of the
 output is one JSON object.
 """
 from __future__ import annotations
@@ -26,7 +26,14 @@ from mmdense.errors import run_command
 from mmdense.evaluation.feature_cache import FeatureExtractor, ViewPairs
 from mmdense.evaluation.features import FrozenEncoder
 from mmdense.evaluation.from_config import EvaluationData, build_data, build_random, load_trained
-from mmdense.evaluation.protocols import beside_random, correspondence, knn, linear, overcluster
+from mmdense.evaluation.protocols import (
+    baselines,
+    beside_random,
+    correspondence,
+    knn,
+    linear,
+    overcluster,
+)
 
 PROTOCOLS = ('knn', 'linear', 'overcluster', 'correspondence')
 
@@ -41,7 +48,7 @@ def parse_args() -> argparse.Namespace:
                              'returns; default: the last')
     parser.add_argument('--stride', type=int,
                         help="of a ResNet's maps at most, in pixels, 0 = its own; default: "
-                             'val_cfg.stride or 8')
+                             'test_cfg.stride or 8')
     parser.add_argument('--no-recalibrate-bn', action='store_true',
                         help='keep the BatchNorm statistics of the checkpoint')
     parser.add_argument('--clusters', type=int, default=500,
@@ -77,14 +84,19 @@ def measure(model: BaseModel, name: str, data: EvaluationData, args: argparse.Na
     choice = dict(per_image=data.per_image, seed=args.seed, device=encoder.device)
     if {'knn', 'linear', 'overcluster'} & set(args.protocol):
         memory, queries = extract(data.memory, 'memory'), extract(data.queries, 'queries')
+        beside = {}        # maps of one size have the same baselines
         for layer, results in found.items():
             given = memory[layer], queries[layer], len(data.classes)
+            sizes = tuple(maps.shape[1:] for maps in queries[layer].maps)
+            beside[sizes] = beside.get(sizes) or baselines(*given)
             if 'knn' in args.protocol:
                 results['knn'] = knn(*given, settings['k'], settings['beta'], **choice)
             if 'linear' in args.protocol:
                 results['linear'] = linear(*given, **choice)
             if 'overcluster' in args.protocol:
-                results['overcluster'] = overcluster(*given, args.clusters, args.seed)
+                results['overcluster'] = overcluster(*given[1:], args.clusters, args.seed)
+            for numbers in results.values():
+                numbers.update(beside[sizes])
         del memory, queries
     if 'correspondence' in args.protocol:
         pairs = extract(ViewPairs(data.queries, args.seed), 'views')

@@ -16,7 +16,8 @@ LARGEST_GRID = 512
 def upsample(scores: Tensor, h: int, w: int, size: tuple[int, int]) -> Tensor:
     """Return the best class (H, W) int64 of cell scores (h*w, C), upsampled bilinearly."""
     maps = scores.t().reshape(1, -1, h, w)
-    return F.interpolate(maps, size=size, mode='bilinear', align_corners=False)[0].argmax(0)
+    # not argmax: over the first dimension it takes ten times as long on a CPU
+    return F.interpolate(maps, size=size, mode='bilinear', align_corners=False)[0].max(0).indices
 
 
 def ceiling(histograms: Tensor, h: int, w: int, size: tuple[int, int]) -> Tensor:
@@ -63,7 +64,7 @@ class PositionPrior:
 
     def predict(self, size: tuple[int, int]) -> Tensor:
         """Return the majority (H, W) int64 at the size of an image."""
-        return self._resize(self.counts.argmax(0), *size)
+        return self._resize(self.counts.max(0).indices, *size)
 
 
 class MeanIoU:
@@ -74,9 +75,13 @@ class MeanIoU:
         self.areas: list[tuple[Tensor, ...]] = []
 
     def add(self, prediction: Tensor, labels: Tensor) -> None:
-        """Take one image: (H, W) both."""
-        self.areas.append(IoUMetric.intersect_and_union(prediction, labels, self.num_classes,
-                                                        IGNORE))
+        """Take one image: classes (H, W) int64 both, in the labels 255 = ignored."""
+        # as IoUMetric.intersect_and_union counts, in one pass over the pixels instead of four
+        count = self.num_classes
+        pairs = torch.where(labels == IGNORE, count * count, labels * count + prediction)
+        table = torch.bincount(pairs.flatten(), minlength=count * count + 1)[:-1].view(count, count)
+        hit, labelled, predicted = table.diagonal(), table.sum(1), table.sum(0)
+        self.areas.append((hit, labelled + predicted - hit, predicted, labelled))
 
     def compute(self, size: int) -> float:
         """Return the mIoU over all processes; ``size`` images, what samplers padded is dropped."""

@@ -42,7 +42,8 @@ def _copy(module: nn.Module) -> nn.Module:
     twin = revert_sync_batchnorm(copy.deepcopy(module)).requires_grad_(False)
     twin.zero_grad(set_to_none=True)
     twin.eval()                          # mmseg's ResNet returns None here
-    return twin
+    # dilated convolutions take three quarters of the time so on a CPU
+    return twin.to(memory_format=torch.channels_last)
 
 
 def _dilated(backbone: nn.Module, stride: int) -> nn.Module:

@@ -105,7 +105,7 @@ class EvaluationData:
         batch_size: of the memory's loader; BatchNorm statistics are averaged over such batches.
         num_workers: of the queries' loader.
         settings: ``k``, ``beta``, ``memory_size``, ``stride`` and ``recalibrate_bn`` of the
-            config's ``val_cfg``; where it has none, those of ``DenseKNNLoop`` and stride 8.
+            config's loop; where it has none, those of ``DenseKNNLoop`` and stride 8.
     """
     memory: LabelledImages
     queries: LabelledImages
@@ -123,34 +123,36 @@ class EvaluationData:
         """
         size, images = self.settings.get('memory_size'), len(self.memory)
         if size is not None and size < images:
-            raise ValueError(f'val_cfg.memory_size={size}: expected one cell for each of {images} '
+            raise ValueError(f'memory_size={size}: expected one cell for each of {images} '
                              'memory images, or None')
         return None if size is None else size // images
 
 
-def _loaders(cfg: Config, name: str, segmentor: bool) -> tuple[dict, dict, str]:
-    """Return the loader configs of memory and queries, and where the memory stands."""
-    queries = cfg.get('val_dataloader')
+def _parts(cfg: Config, name: str, segmentor: bool) -> tuple[dict, dict, dict, str, str]:
+    """Return the loader configs of memory and queries, the loop's config, and where they stand."""
+    for part in ('test', 'val'):
+        loop, queries = cfg.get(f'{part}_cfg') or {}, cfg.get(f'{part}_dataloader')
+        if loop.get('memory') and queries:
+            return loop['memory'], queries, loop, f'{part}_cfg.memory', f'{part}_dataloader'
+    train, queries = cfg.get('train_dataloader'), cfg.get('val_dataloader')
     if not queries:
         raise ValueError(f'{name} has no val_dataloader: it gives the images to be segmented')
-    memory = (cfg.get('val_cfg') or {}).get('memory')
-    if memory:
-        return memory, queries, 'val_cfg.memory'
-    train, pipeline = cfg.get('train_dataloader'), _pipeline(queries['dataset'])
+    pipeline = _pipeline(queries['dataset'])
     if not segmentor or not train or not pipeline:
         raise ValueError(
-            f'{name} names no labelled memory images: expected val_cfg.memory (a dataloader), or '
+            f'{name} names no labelled memory images: expected test_cfg.memory (a dataloader), or '
             'a segmentor with train_dataloader and a pipeline in val_dataloader.dataset')
     # clean images: the training pipeline cuts and changes them
-    return ({**train, 'dataset': _with_pipeline(train['dataset'], pipeline)}, queries,
-            'train_dataloader')
+    memory = {**train, 'dataset': _with_pipeline(train['dataset'], pipeline)}
+    return memory, queries, cfg.get('val_cfg') or {}, 'train_dataloader', 'val_dataloader'
 
 
 def build_data(cfg: Config, name: str) -> EvaluationData:
     """Build the labelled datasets of a pretraining or a segmentor's config.
 
-    Memory is ``val_cfg.memory``; of a segmentor without it ``train_dataloader.dataset`` with the
-    pipeline of ``val_dataloader``. Queries are ``val_dataloader``.
+    Memory is ``test_cfg.memory`` and queries are ``test_dataloader``, as in ``tools/test.py``; or
+    else ``val_cfg.memory`` and ``val_dataloader``; of a segmentor without either
+    ``train_dataloader.dataset`` with the pipeline of ``val_dataloader``.
 
     Args:
         cfg: its default scope is set.
@@ -163,8 +165,8 @@ def build_data(cfg: Config, name: str) -> EvaluationData:
     with MODELS.switch_scope_and_registry(None) as registry:     # of the default scope
         kind = registry.get(cfg.model['type'])
     segmentor = isinstance(kind, type) and issubclass(kind, BaseSegmentor)
-    memory, queries, place = _loaders(cfg, name, segmentor)
-    for loader, where in ((memory, place), (queries, 'val_dataloader')):
+    memory, queries, loop, *places = _parts(cfg, name, segmentor)
+    for loader, where in zip((memory, queries), places, strict=True):
         check_dataset_paths(loader['dataset'], where)
     built = [build_dataset(loader, part)
              for loader, part in ((memory, 'memory'), (queries, 'query'))]
@@ -172,6 +174,6 @@ def build_data(cfg: Config, name: str) -> EvaluationData:
     images = [LabelledImages(dataset, loader['dataset'], num_classes)
               for dataset, loader in zip(built, (memory, queries), strict=True)]
     defaults = dict(k=30, beta=0.02, memory_size=102_400, stride=8, recalibrate_bn=True)
-    known = {key: (cfg.get('val_cfg') or {}).get(key, value) for key, value in defaults.items()}
+    known = {key: loop.get(key, value) for key, value in defaults.items()}
     return EvaluationData(*images, tuple(built[1].metainfo['classes']),
                           memory.get('batch_size', 1), queries.get('num_workers', 0), known)

@@ -37,7 +37,7 @@ def _untrained(features: Tensor, num_classes: int, batch_norm: bool) -> nn.Seque
 
 
 def fit_linear_probe(features: Tensor, histograms: Tensor, batch_norm: bool = True,
-                     steps: int = 1000, batch_size: int = 1024, lr: float = 1e-2,
+                     steps: int = 500, batch_size: int = 1024, lr: float = 1e-2,
                      weight_decay: float = 1e-3, seed: int = 0) -> nn.Sequential:
     """Train a linear classifier of cells by cross entropy with the classes of their pixels.
 

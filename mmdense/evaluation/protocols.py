@@ -62,23 +62,41 @@ def labelled_cells(memory: LayerMaps, num_classes: int, per_image: int | None = 
     return torch.cat(features), torch.cat(histograms)
 
 
-def _score(predictors: dict[str, Callable[[Tensor, tuple[int, int]], Tensor]], memory: LayerMaps,
-           queries: LayerMaps, num_classes: int) -> dict[str, float]:
-    """Return the mIoU of each predictor, and position prior and ceiling beside them."""
-    size = tuple(memory.beside[0]['labels'].shape)
-    prior = PositionPrior(size, num_classes, CPU)
-    for beside in memory.beside:
-        prior.add(beside['labels'].long())
-    names = [*predictors, 'position_prior_mIoU', 'ceiling_mIoU']
-    found = {name: MeanIoU(num_classes) for name in names}
+def _score(predictors: dict[str, Callable[[Tensor, tuple[int, int]], Tensor]], queries: LayerMaps,
+           num_classes: int) -> dict[str, float]:
+    """Return the mIoU of each predictor of a map and a size."""
+    found = {name: MeanIoU(num_classes) for name in predictors}
     for maps, beside in zip(queries.maps, queries.beside, strict=True):
         labels = beside['labels'].long()
-        size = tuple(labels.shape)
-        counts = cell_histograms(labels, *maps.shape[1:], num_classes)
         for name, predictor in predictors.items():
-            found[name].add(predictor(maps, size).cpu(), labels)
+            found[name].add(predictor(maps, tuple(labels.shape)).cpu(), labels)
+    return {name: iou.compute(len(queries.maps)) for name, iou in found.items()}
+
+
+def baselines(memory: LayerMaps, queries: LayerMaps, num_classes: int) -> dict[str, float]:
+    """Return what the mIoU (per cent) of any features is to be seen against.
+
+    Only the labels and the size of the maps enter.
+
+    Args:
+        memory: maps with ``labels`` (H, W).
+        queries: maps (D, h, w) with ``labels`` (H', W').
+        num_classes: of both.
+
+    Returns:
+        ``position_prior_mIoU`` (per-pixel majority of the memory's labels) and ``ceiling_mIoU``
+        (the true labels at the maps' resolution).
+    """
+    prior = PositionPrior(tuple(memory.beside[0]['labels'].shape), num_classes, CPU)
+    for beside in memory.beside:
+        prior.add(beside['labels'].long())
+    found = {f'{name}_mIoU': MeanIoU(num_classes) for name in ('position_prior', 'ceiling')}
+    for maps, beside in zip(queries.maps, queries.beside, strict=True):
+        labels = beside['labels'].long()
+        size, cells = tuple(labels.shape), maps.shape[1:]
         found['position_prior_mIoU'].add(prior.predict(size), labels)
-        found['ceiling_mIoU'].add(ceiling(counts, *maps.shape[1:], size), labels)
+        found['ceiling_mIoU'].add(
+            ceiling(cell_histograms(labels, *cells, num_classes), *cells, size), labels)
     return {name: iou.compute(len(queries.maps)) for name, iou in found.items()}
 
 
@@ -99,8 +117,7 @@ def knn(memory: LayerMaps, queries: LayerMaps, num_classes: int, k: int = 30, be
         device: where it is computed.
 
     Returns:
-        ``mIoU``, ``position_prior_mIoU`` (per-pixel majority of the memory's labels) and
-        ``ceiling_mIoU`` (the true labels at the maps' resolution).
+        ``mIoU``.
 
     Raises:
         ValueError: no labelled cell, k < 1, beta <= 0.
@@ -115,7 +132,7 @@ def knn(memory: LayerMaps, queries: LayerMaps, num_classes: int, k: int = 30, be
         unit = F.normalize(maps.to(device).flatten(1).t(), dim=1)
         return upsample(knn_vote(unit, keys, shares, k, beta), *maps.shape[1:], size)
 
-    return _score(dict(mIoU=predictor), memory, queries, num_classes)
+    return _score(dict(mIoU=predictor), queries, num_classes)
 
 
 def linear(memory: LayerMaps, queries: LayerMaps, num_classes: int, per_image: int | None = None,
@@ -131,8 +148,7 @@ def linear(memory: LayerMaps, queries: LayerMaps, num_classes: int, per_image: i
         device: where it is computed.
 
     Returns:
-        ``mIoU`` (with BatchNorm), ``plain_mIoU`` (without), ``position_prior_mIoU`` and
-        ``ceiling_mIoU``.
+        ``mIoU`` (with BatchNorm) and ``plain_mIoU`` (without).
 
     Raises:
         ValueError: no labelled cell, features that are not finite.
@@ -145,12 +161,12 @@ def linear(memory: LayerMaps, queries: LayerMaps, num_classes: int, per_image: i
     def predictor(probe: torch.nn.Module) -> Callable[[Tensor, tuple[int, int]], Tensor]:
         return lambda maps, size: predict(probe, maps.to(device), size)
 
-    return _score({name: predictor(probe) for name, probe in probes.items()}, memory, queries,
+    return _score({name: predictor(probe) for name, probe in probes.items()}, queries,
                   num_classes)
 
 
 @torch.no_grad()
-def overcluster(memory: LayerMaps, queries: LayerMaps, num_classes: int, num_clusters: int = 500,
+def overcluster(queries: LayerMaps, num_classes: int, num_clusters: int = 500,
                 seed: int = 0) -> dict[str, float]:
     """Return the mIoU (per cent) of k-means clusters of the queries' cells, matched to classes.
 
@@ -158,15 +174,14 @@ def overcluster(memory: LayerMaps, queries: LayerMaps, num_classes: int, num_clu
     way (:mod:`~mmdense.evaluation.overclustering`).
 
     Args:
-        memory: labelled maps, for the position prior alone.
         queries: labelled maps (D, h, w).
-        num_classes: of both.
+        num_classes: of their labels.
         num_clusters: K of the many-to-one match.
         seed: of k-means.
 
     Returns:
-        ``hungarian_mIoU`` (as many clusters as classes, one to one), ``K<num_clusters>_mIoU``
-        (many to one), ``position_prior_mIoU`` and ``ceiling_mIoU``.
+        ``hungarian_mIoU`` (as many clusters as classes, one to one) and
+        ``K<num_clusters>_mIoU`` (many to one).
 
     Raises:
         ValueError: fewer cells than clusters, features that are not finite, no labelled pixel.
@@ -184,7 +199,7 @@ def overcluster(memory: LayerMaps, queries: LayerMaps, num_classes: int, num_clu
             counts += confusion(upsample_clusters(own, tuple(labels.shape)), labels, count,
                                 num_classes)
         found[f'{name}_mIoU'] = round(matched_miou(counts, match(counts)), 2)
-    return {**found, **_score({}, memory, queries, num_classes)}
+    return found
 
 
 @torch.no_grad()

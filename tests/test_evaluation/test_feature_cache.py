@@ -94,7 +94,7 @@ def test_whatever_changes_the_maps_changes_the_key(cfg, tmp_path, change, monkey
     FeatureExtractor(encoder(), folder).extract(images, ['C4'])
     net, layer, bn_images = encoder(None if change == 'stride' else 8), 'C4', None
     if change == 'weight':
-        net.backbone.layer1[0].conv1.weight.view(-1)[3] += 1e-4
+        net.backbone.layer1[0].conv1.weight[0, 0, 1, 0] += 1e-4
     elif change == 'statistic':
         net.backbone.bn1.running_mean[0] += 1e-4
     elif change == 'mean':

@@ -12,6 +12,7 @@ from mmdense.evaluation.feature_cache import FeatureExtractor, LayerMaps, ViewPa
 from mmdense.evaluation.features import FrozenEncoder
 from mmdense.evaluation.from_config import build_data, build_random, load_trained, without_weights
 from mmdense.evaluation.protocols import (
+    baselines,
     beside_random,
     correspondence,
     knn,
@@ -50,7 +51,8 @@ def maps(cfg: Config) -> tuple[LayerMaps, LayerMaps]:
 
 def test_knn_is_what_the_loop_measures(tmp_path, datasets):
     expected = runner(tmp_path, *datasets, recalibrate_bn=False, memory_size=80, seed=3).val()
-    found = knn(*maps(config(*datasets)), 3, per_image=10, seed=3)
+    given = maps(config(*datasets))
+    found = {**knn(*given, 3, per_image=10, seed=3), **baselines(*given, 3)}
     assert found == {name: pytest.approx(expected[name], abs=0.01) for name in found}
     assert set(found) == {'mIoU', 'position_prior_mIoU', 'ceiling_mIoU'}
 
@@ -58,10 +60,10 @@ def test_knn_is_what_the_loop_measures(tmp_path, datasets):
 def test_a_linear_probe_of_features_that_hold_the_labels_reaches_the_ceiling(datasets):
     state = torch.get_rng_state(), np.random.get_state()[1].copy()
     given = maps(config(*datasets))
-    found = linear(*given, 3)
+    found, beside = linear(*given, 3), baselines(*given, 3)
     for name in ('mIoU', 'plain_mIoU'):
-        assert found['ceiling_mIoU'] - 8 < found[name] <= found['ceiling_mIoU'] + 2
-        assert found[name] > found['position_prior_mIoU'] + 30
+        assert beside['ceiling_mIoU'] - 8 < found[name] <= beside['ceiling_mIoU'] + 2
+        assert found[name] > beside['position_prior_mIoU'] + 30
     assert found == linear(*given, 3)
     assert torch.equal(state[0], torch.get_rng_state())
     assert (np.random.get_state()[1] == state[1]).all()
@@ -70,19 +72,21 @@ def test_a_linear_probe_of_features_that_hold_the_labels_reaches_the_ceiling(dat
 def test_noise_is_near_the_prior(datasets):
     given = maps(config(*datasets, model=NOISE))
     for found in (linear(*given, 3), knn(*given, 3)):
-        assert found['mIoU'] < found['position_prior_mIoU'] + 8
+        assert found['mIoU'] < baselines(*given, 3)['position_prior_mIoU'] + 8
 
 
 def test_clusters_of_planted_labels_are_the_classes_and_of_noise_are_not(datasets):
-    found = overcluster(*maps(config(*datasets)), 3, num_clusters=12)
-    assert set(found) == {'hungarian_mIoU', 'K12_mIoU', 'position_prior_mIoU', 'ceiling_mIoU'}
+    memory, queries = maps(config(*datasets))
+    found = overcluster(queries, 3, num_clusters=12)
+    assert set(found) == {'hungarian_mIoU', 'K12_mIoU'}
+    prior = baselines(memory, queries, 3)['position_prior_mIoU']
     # cells of two classes make planted features blends, and nearest upsampling cuts corners
-    assert found['K12_mIoU'] > found['position_prior_mIoU'] + 20
-    assert found['hungarian_mIoU'] > found['position_prior_mIoU'] + 20
-    noise = overcluster(*maps(config(*datasets, model=NOISE)), 3, num_clusters=12)
+    assert found['K12_mIoU'] > prior + 20
+    assert found['hungarian_mIoU'] > prior + 20
+    noise = overcluster(maps(config(*datasets, model=NOISE))[1], 3, num_clusters=12)
     assert noise['hungarian_mIoU'] < found['hungarian_mIoU'] - 15
     with pytest.raises(ValueError, match='cannot form num_clusters=500 clusters'):
-        overcluster(*maps(config(*datasets)), 3)
+        overcluster(queries, 3)
 
 
 def test_training_cells_are_those_with_labels_as_they_are(datasets):
@@ -166,7 +170,7 @@ def test_a_segmentors_memory_is_its_training_set_clean_and_once(datasets):
     for number in range(8):
         assert torch.equal(data.memory[number][0], plain.memory[number][0])
     cfg.model = tiny.config()
-    with pytest.raises(ValueError, match='config names no labelled memory images: expected val_cf'):
+    with pytest.raises(ValueError, match='config names no labelled memory images: expected test_c'):
         build_data(cfg, 'config')
     cfg.val_dataloader = None
     with pytest.raises(ValueError, match='config has no val_dataloader'):

@@ -1,6 +1,8 @@
 """Frozen evaluation on CamVid at 240x180: dense k-NN from an eighth of two drives to a new drive.
 
-Cells of 8 pixels; scores are at the labels' full 480x360.
+At most 300 cells of an image in the memory, rare classes first; scores are at the labels' full
+480x360. Cells of 8 pixels in tools/test.py and tools/evaluate.py, of 16 in the pass while
+training, which takes 10 seconds so, instead of 23.
 """
 pipeline = [
     dict(type='LoadImageFromFile'),
@@ -13,8 +15,8 @@ val_cfg = dict(
     type='mmdense.DenseKNNValLoop',
     k=30,
     beta=0.02,
-    stride=8,
-    memory_size=102_400,
+    stride=16,
+    memory_size=10_200,
     memory=dict(
         batch_size=8,
         num_workers=1,
@@ -23,7 +25,7 @@ val_cfg = dict(
             data_root='data/camvid',
             ann_file='splits/bank_1of8.txt',
             pipeline=pipeline)))
-test_cfg = dict(val_cfg, type='mmdense.DenseKNNTestLoop')
+test_cfg = dict(val_cfg, type='mmdense.DenseKNNTestLoop', stride=8)
 val_dataloader = dict(
     batch_size=8,
     num_workers=1,
