@@ -4,6 +4,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_gather, get_world_size
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 #: image index of a slot that no key was ever written to
@@ -66,6 +67,16 @@ class FeatureQueue(nn.Module):
             self.keys.index_copy_(0, slots[last] % size, keys[last])
             self.index.index_copy_(0, slots[last] % size, index[last])
             self.pointer.copy_((self.pointer + count) % size)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        """Load keys of this queue's shape; with others it stays as it is, and says so."""
+        given = state_dict.get(f'{prefix}keys')
+        if given is not None and given.shape != self.keys.shape:
+            print_log(f'{prefix}keys: {tuple(given.shape)} in the checkpoint, '
+                      f'{tuple(self.keys.shape)} here; the queue starts anew', 'current')
+            for name, buffer in self.named_buffers():
+                state_dict[f'{prefix}{name}'] = buffer
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extra_repr(self) -> str:
         return f'size={len(self)}, dim={self.keys.shape[1]}'

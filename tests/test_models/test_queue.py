@@ -58,3 +58,16 @@ def test_of_size_zero_keeps_nothing():
 def test_wrong_arguments_are_named(args):
     with pytest.raises(ValueError, match="size >= 0 and init 'random' or 'empty'"):
         FeatureQueue(dim=2, **args)
+
+
+def test_a_checkpoint_of_another_length_leaves_the_queue_as_it_is():
+    longer, queue = FeatureQueue(8, 2), FeatureQueue(5, 2, init='empty')
+    queue.push(torch.eye(2), torch.tensor([3, 4]))
+    before = {name: value.clone() for name, value in queue.state_dict().items()}
+    state = longer.state_dict()
+    queue.load_state_dict(state)
+    assert all(torch.equal(value, before[name]) for name, value in queue.state_dict().items())
+    assert state['keys'].shape == (8, 2)
+    same = FeatureQueue(8, 2)
+    same.load_state_dict(state)
+    assert torch.equal(same.keys, longer.keys)
