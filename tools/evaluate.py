@@ -1,4 +1,4 @@
-"""Measure frozen features: k-NN, linear probes, clusters, correspondence between views.
+"""Measure frozen features: k-NN, linear probes, clusters, correspondence, statistics.
 
 python tools/evaluate.py configs/densecl_r18_camvid.py CHECKPOINT
 python tools/evaluate.py CONFIG CHECKPOINT --protocol knn linear correspondence --layers C3 C4 C5 \
@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from mmengine.config import DictAction
 from mmengine.logging import MMLogger
-from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -23,19 +24,9 @@ from rich.table import Table
 from mmdense.engine.checkpoint_hook import write_whole
 from mmdense.engine.run_config import load_config, require_checkpoint
 from mmdense.errors import run_command
-from mmdense.evaluation.feature_cache import FeatureExtractor, ViewPairs
-from mmdense.evaluation.features import FrozenEncoder
-from mmdense.evaluation.from_config import EvaluationData, build_data, build_random, load_trained
-from mmdense.evaluation.protocols import (
-    baselines,
-    beside_random,
-    correspondence,
-    knn,
-    linear,
-    overcluster,
-)
-
-PROTOCOLS = ('knn', 'linear', 'overcluster', 'correspondence')
+from mmdense.evaluation.from_config import build_data, build_random, load_trained
+from mmdense.evaluation.measuring import Request, measure
+from mmdense.evaluation.protocols import PROTOCOLS, beside_random, decimals
 
 
 def parse_args() -> argparse.Namespace:
@@ -65,44 +56,15 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(model: BaseModel, name: str, data: EvaluationData, args: argparse.Namespace,
-            bars: Progress) -> dict[str, dict[str, dict[str, float]]]:
-    """Return the results of one model by layer and protocol."""
-    settings = data.settings
-    encoder = FrozenEncoder(model, settings['stride'] or None)
-    extractor = FeatureExtractor(encoder, args.cache,
-                                 data.memory if settings['recalibrate_bn'] else None,
-                                 data.batch_size, data.num_workers)
+def tracker(bars: Progress, name: str) -> Callable:
+    """Return what shows the passes over images of a network as bars."""
+    @contextmanager
+    def track(what: str, total: int) -> Iterator[Callable[[], None]]:
+        bar = bars.add_task(f'{name}, {what}', total=total)
+        yield lambda: bars.advance(bar)
+        bars.update(bar, completed=total)
 
-    def extract(source, what):
-        bar = bars.add_task(f'{name}, {what}', total=len(source))
-        found = extractor.extract(source, args.layers, lambda: bars.advance(bar))
-        bars.update(bar, completed=len(source))
-        return found
-
-    found = {layer: {} for layer in args.layers}
-    choice = dict(per_image=data.per_image, seed=args.seed, device=encoder.device)
-    if {'knn', 'linear', 'overcluster'} & set(args.protocol):
-        memory, queries = extract(data.memory, 'memory'), extract(data.queries, 'queries')
-        beside = {}        # maps of one size have the same baselines
-        for layer, results in found.items():
-            given = memory[layer], queries[layer], len(data.classes)
-            sizes = tuple(maps.shape[1:] for maps in queries[layer].maps)
-            beside[sizes] = beside.get(sizes) or baselines(*given)
-            if 'knn' in args.protocol:
-                results['knn'] = knn(*given, settings['k'], settings['beta'], **choice)
-            if 'linear' in args.protocol:
-                results['linear'] = linear(*given, **choice)
-            if 'overcluster' in args.protocol:
-                results['overcluster'] = overcluster(*given[1:], args.clusters, args.seed)
-            for numbers in results.values():
-                numbers.update(beside[sizes])
-        del memory, queries
-    if 'correspondence' in args.protocol:
-        pairs = extract(ViewPairs(data.queries, args.seed), 'views')
-        for layer, results in found.items():
-            results['correspondence'] = correspondence(pairs[layer], encoder.device)
-    return found
+    return track
 
 
 def tables(results: dict) -> list[Table]:
@@ -112,11 +74,13 @@ def tables(results: dict) -> list[Table]:
         rows = {layer: found[protocol] for layer, found in results.items() if protocol in found}
         if not rows:
             continue
-        table = Table('layer', title=f'{protocol}, per cent')
+        unit = 'no per cent' if protocol == 'statistics' else 'per cent'
+        table = Table('layer', title=f'{protocol}, {unit}')
         for column in next(iter(rows.values())):
             table.add_column(column.replace('_', ' '), justify='right')
         for layer, numbers in rows.items():
-            table.add_row(layer, *(f'{number:.2f}' for number in numbers.values()))
+            table.add_row(layer, *(f'{number:.{decimals(protocol)}f}'
+                                   for number in numbers.values()))
         drawn.append(table)
     return drawn
 
@@ -134,11 +98,14 @@ def main() -> None:
         data.settings['recalibrate_bn'] = False
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
                TimeRemainingColumn())
+    request = Request(tuple(args.protocol), tuple(args.layers), args.clusters, args.seed,
+                      args.cache)
     model = load_trained(cfg, args.checkpoint, args.seed)
     with Progress(*columns, console=Console(stderr=True)) as bars:
-        results = measure(model, 'checkpoint', data, args, bars)
+        results = measure(model, data, request, tracker(bars, 'checkpoint'))
         if not args.no_random:
-            of_random = measure(build_random(cfg, args.seed), 'random', data, args, bars)
+            of_random = measure(build_random(cfg, args.seed), data, request,
+                                tracker(bars, 'random'))
             results = {layer: {protocol: beside_random(numbers, of_random[layer][protocol])
                                for protocol, numbers in found.items()}
                        for layer, found in results.items()}

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mmdense.evaluation.protocols import decimals
+
 from .definition import Table
 from .results import BASELINES, BEST, Metric, values
 from .statistics import ERRORS, PAIRS, mean_of, paired
@@ -21,15 +23,15 @@ def measured(of_rows: Values) -> list[Metric]:
     return [metric for metric in found if not metric.name.startswith(BASELINES)]
 
 
-def _mean(seeds: dict[int, float] | None) -> str:
-    return str(mean_of(list(seeds.values()))) if seeds else ''
+def _mean(seeds: dict[int, float] | None, protocol: str) -> str:
+    return mean_of(list(seeds.values())).text(decimals(protocol)) if seeds else ''
 
 
 def _beside(of_rows: Values, protocol: str, layer: str, name: str) -> str:
     """Return what all rows have as a baseline, as one number, or as the range of several."""
     found = [value for row in of_rows.values()
              for value in row.get(Metric(protocol, layer, name), {}).values()]
-    low, high = f'{min(found):.2f}' if found else '', f'{max(found):.2f}' if found else ''
+    low, high = (f'{bound(found):.{decimals(protocol)}f}' if found else '' for bound in (min, max))
     return low if low == high else f'{low} to {high}'
 
 
@@ -53,8 +55,10 @@ def _results(of_rows: Values) -> list[str]:
         for row, found in of_rows.items():
             own = [found.get(Metric(protocol, layer, name)) for layer in layers]
             if any(own):
-                rows.append([row, str(max(len(seeds or ()) for seeds in own)), *map(_mean, own)])
-        lines += [f'## {protocol}, {name}', '']
+                rows.append([row, str(max(len(seeds or ()) for seeds in own)),
+                             *(_mean(seeds, protocol) for seeds in own)])
+        unit = ' (no per cent)' if protocol == 'statistics' else ''
+        lines += [f'## {protocol}, {name}{unit}', '']
         if BEST in layers:
             lines += ['The best learning rate of a row is the one with the highest mean here, on '
                       'the images that are scored.', '']
@@ -73,7 +77,8 @@ def _differences(of_rows: Values, table: Table) -> list[str]:
             pair = None if row == first else paired(found.get(metric, {}),
                                                     of_rows.get(first, {}).get(metric, {}))
             if pair:
-                rows.append([row, str(metric), str(pair), str(pair.count), pair.verdict])
+                rows.append([row, str(metric), pair.text(decimals(metric.protocol)),
+                             str(pair.count), pair.verdict])
     if not rows:
         return []
     return [f'## Differences to {first}', '',
@@ -119,7 +124,7 @@ def page(records: Sequence[dict], table: Table, seeds: Sequence[int]) -> str:
     """
     of_rows = {row.name: found for row in table.rows if (found := values(records, row.name))}
     lines = [f'# {table.path.stem}', '',
-             'Measured: mean ± standard error over seeds, per cent.', '']
+             'Measured: mean ± standard error over seeds, per cent unless said otherwise.', '']
     if records:
         lines += [*_provenance(records), *_results(of_rows), *_differences(of_rows, table),
                   *_cost(records)]

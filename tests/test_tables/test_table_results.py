@@ -63,6 +63,17 @@ def test_the_page(table, records):
     assert not any('theirs' in line or '64.5' in line for line in lines[:published])
 
 
+def test_statistics_are_no_per_cent(table, records):
+    for found in records:
+        if found['row'] != 'wider':
+            found['metrics']['statistics'] = dict(C5=dict(feature_std=0.1234 * (found['seed'] + 1)))
+    lines = page(records, table, range(6)).splitlines()
+    start = lines.index('## statistics, feature_std (no per cent)')
+    assert '| random | 6 | 0.432 ± 0.094 |' in lines[start:]
+    assert '| DenseCL, a | statistics C5 feature_std | 0.000 ± 0.000 | 6 | no difference seen |' \
+        in lines
+
+
 def test_few_pairs_are_no_difference(table, records):
     text = page([found for found in records if found['seed'] < 5], table, range(6))
     assert text.count('| 5 | no difference seen |') == 2 and '| higher |' not in text

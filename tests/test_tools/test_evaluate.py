@@ -77,8 +77,8 @@ def run(repo, folder, monkeypatch, capsys):
 
 def test_all_protocols_end_in_one_json_line_and_repeat_from_the_cache(run, folder):
     arguments = ('net.pth', '--protocol', 'knn', 'linear', 'overcluster', 'correspondence',
-                 '--clusters', '5', '--layers', 'C4', 'C5', '--cache', 'cache', '--json',
-                 'out/found.json')
+                 'statistics', '--clusters', '5', '--layers', 'C4', 'C5', '--cache', 'cache',
+                 '--json', 'out/found.json')
     out = run(*arguments)
     report = json.loads(out.splitlines()[-1])
     assert json.loads((folder / 'out/found.json').read_text()) == report
@@ -92,7 +92,10 @@ def test_all_protocols_end_in_one_json_line_and_repeat_from_the_cache(run, folde
     assert {'within_1', 'random_within_2', 'position_prior_within_1'} < set(
         found['correspondence'])
     assert 0 < found['knn']['mIoU'] <= found['knn']['ceiling_mIoU']
-    assert 'linear, per cent' in out
+    assert set(found['statistics']) == {'effective_rank', 'feature_std', 'random_effective_rank',
+                                        'random_feature_std'}
+    assert 1 < found['statistics']['effective_rank'] < 64
+    assert 'linear, per cent' in out and 'statistics, no per cent' in out
     assert out.count('weights of the backbone: net.pth fills') == 1
     # memory, queries and views of two networks at two layers
     files = {path: path.stat().st_mtime_ns for path in (folder / 'cache').iterdir()}

@@ -1,0 +1,111 @@
+"""All protocols on all layers of one frozen network, each image passed through it once."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from mmengine.model import BaseModel
+
+from .feature_cache import FeatureExtractor, LabelledImages, LayerMaps, ViewPairs
+from .features import FrozenEncoder
+from .from_config import EvaluationData
+from .protocols import (
+    LABELLED,
+    baselines,
+    correspondence,
+    knn,
+    linear,
+    overcluster,
+    statistics,
+)
+
+#: results by layer, protocol and name
+Results = dict[str, dict[str, dict[str, float]]]
+#: gives, for what is done and how many steps it has, a context with a function to call at each
+Track = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be measured.
+
+    Attributes:
+        protocols: some of ``PROTOCOLS``.
+        layers: names as of ``layer_number``.
+        clusters: of overcluster, matched many to one.
+        seed: of cells, views and probes.
+        cache: folder of the feature cache, or None.
+    """
+    protocols: tuple[str, ...]
+    layers: tuple[str, ...] = ('last',)
+    clusters: int = 500
+    seed: int = 0
+    cache: str | None = None
+
+    @property
+    def labels(self) -> bool:
+        """Whether labelled images are needed."""
+        return bool({*LABELLED} & {*self.protocols})
+
+
+def _with_labels(memory: dict[str, LayerMaps], queries: dict[str, LayerMaps],
+                 data: EvaluationData, request: Request, device: torch.device) -> Results:
+    found: Results = {layer: {} for layer in request.layers}
+    choice = dict(per_image=data.per_image, seed=request.seed, device=device)
+    k, beta = data.settings['k'], data.settings['beta']
+    beside = {}        # maps of one size have the same baselines
+    for layer, results in found.items():
+        given = memory[layer], queries[layer], len(data.classes)
+        sizes = tuple(maps.shape[1:] for maps in queries[layer].maps)
+        beside[sizes] = beside.get(sizes) or baselines(*given)
+        if 'knn' in request.protocols:
+            results['knn'] = knn(*given, k, beta, **choice)
+        if 'linear' in request.protocols:
+            results['linear'] = linear(*given, **choice)
+        if 'overcluster' in request.protocols:
+            results['overcluster'] = overcluster(*given[1:], request.clusters, request.seed)
+        for numbers in results.values():
+            numbers.update(beside[sizes])
+    return found
+
+
+def measure(model: BaseModel, data: EvaluationData, request: Request, track: Track) -> Results:
+    """Return the results of one model by layer, protocol and name.
+
+    Args:
+        model: is not changed.
+        data: images and settings.
+        request: what is measured.
+        track: shows how far a pass over images is.
+
+    Raises:
+        ValueError: a stride or layer that the backbone cannot give, or what a protocol raises.
+        OSError: a file of the cache could not be written.
+    """
+    settings = data.settings
+    encoder = FrozenEncoder(model, settings['stride'] or None)
+    extractor = FeatureExtractor(encoder, request.cache,
+                                 data.memory if settings['recalibrate_bn'] else None,
+                                 data.batch_size, data.num_workers)
+
+    def extract(source: LabelledImages | ViewPairs, what: str) -> dict[str, LayerMaps]:
+        with track(what, len(source)) as advance:
+            return extractor.extract(source, request.layers, advance)
+
+    found: Results = {layer: {} for layer in request.layers}
+    if request.labels or 'statistics' in request.protocols:
+        memory = extract(data.memory, 'memory') if request.labels else {}
+        queries = extract(data.queries, 'queries')
+        if request.labels:
+            found = _with_labels(memory, queries, data, request, encoder.device)
+        if 'statistics' in request.protocols:
+            for layer, results in found.items():
+                results['statistics'] = statistics(queries[layer], request.seed)
+        del memory, queries
+    if 'correspondence' in request.protocols:
+        pairs = extract(ViewPairs(data.queries, request.seed), 'views')
+        for layer, results in found.items():
+            results['correspondence'] = correspondence(pairs[layer], encoder.device)
+    return found
