@@ -24,6 +24,7 @@ from rich.table import Table
 from mmdense.engine.checkpoint_hook import write_whole
 from mmdense.engine.run_config import load_config, require_checkpoint
 from mmdense.errors import run_command
+from mmdense.evaluation.best_layer import CHOICE, choose_layer
 from mmdense.evaluation.from_config import build_data, build_random, load_trained
 from mmdense.evaluation.measuring import Request, measure
 from mmdense.evaluation.protocols import PROTOCOLS, beside_random, decimals
@@ -85,6 +86,15 @@ def tables(results: dict) -> list[Table]:
     return drawn
 
 
+def say_best_layer(results: dict, best: str | None) -> None:
+    """Print which of several layers is the best one, or that none was chosen."""
+    if best is not None:
+        print(f'best layer: {best}, by k-NN of memory images in each other '
+              f'({results[best]["knn"][CHOICE]:.2f}); chosen without the queries')
+    elif len(results) > 1 and all('knn' in found for found in results.values()):
+        print('best layer: none chosen; even and odd memory images both need a labelled pixel')
+
+
 def main() -> None:
     args = parse_args()
     MMLogger.get_instance('evaluate', log_level='INFO')      # shows the report of the weights
@@ -109,12 +119,14 @@ def main() -> None:
             results = {layer: {protocol: beside_random(numbers, of_random[layer][protocol])
                                for protocol, numbers in found.items()}
                        for layer, found in results.items()}
+    best = choose_layer(results)
     report = dict(config=args.config, checkpoint=args.checkpoint, seed=args.seed,
                   settings=data.settings, memory_images=len(data.memory),
-                  query_images=len(data.queries), results=results)
+                  query_images=len(data.queries), best_layer=best, results=results)
     console = Console()
     for table in tables(results):
         console.print(table)
+    say_best_layer(results, best)
     text = json.dumps(report)
     if args.json:
         write_whole(text.encode(), args.json)

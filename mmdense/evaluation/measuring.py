@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from mmengine.model import BaseModel
 
+from .best_layer import CHOICE, memory_miou
 from .feature_cache import FeatureExtractor, LabelledImages, LayerMaps, ViewPairs
 from .features import FrozenEncoder
 from .from_config import EvaluationData
@@ -62,6 +63,10 @@ def _with_labels(memory: dict[str, LayerMaps], queries: dict[str, LayerMaps],
         beside[sizes] = beside.get(sizes) or baselines(*given)
         if 'knn' in request.protocols:
             results['knn'] = knn(*given, k, beta, **choice)
+            if len(found) > 1:      # else there is nothing to choose from
+                among = memory_miou(memory[layer], len(data.classes), k, beta,
+                                    data.settings['memory_size'], request.seed, device)
+                results['knn'] |= {} if among is None else {CHOICE: among}
         if 'linear' in request.protocols:
             results['linear'] = linear(*given, **choice)
         if 'overcluster' in request.protocols:

@@ -3,10 +3,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mmdense.evaluation.best_layer import CHOICE
 from mmdense.evaluation.protocols import decimals
 
 from .definition import Table
-from .results import BASELINES, BEST, Metric, values
+from .results import BASELINES, BEST, BEST_LAYER, Metric, values
 from .statistics import ERRORS, PAIRS, mean_of, paired
 
 Values = dict[str, dict[Metric, dict[int, float]]]
@@ -37,7 +38,8 @@ def _beside(of_rows: Values, protocol: str, layer: str, name: str) -> str:
 
 def _baselines(of_rows: Values, protocol: str, layers: Sequence[str], name: str
                ) -> list[list[str]]:
-    kind = name.rpartition('_')[2] if name.endswith('mIoU') else name
+    # the baselines of mIoU are of the queries
+    kind = name.rpartition('_')[2] if name.endswith('mIoU') and name != CHOICE else name
     rows = []
     for title, start in (('*position prior*', 'position_prior_'), ('*ceiling*', 'ceiling_')):
         cells = [_beside(of_rows, protocol, layer, start + kind) for layer in layers]
@@ -49,6 +51,9 @@ def _baselines(of_rows: Values, protocol: str, layers: Sequence[str], name: str
 
 def _results(of_rows: Values) -> list[str]:
     lines, metrics = [], measured(of_rows)
+    if any(metric.layer == BEST_LAYER for metric in metrics):
+        lines += [f'*{BEST_LAYER}*: the one with the highest knn {CHOICE} (k-NN of memory images '
+                  'in each other), for each row and seed; the queries have no part in it.', '']
     for protocol, name in dict.fromkeys((one.protocol, one.name) for one in metrics):
         layers = [one.layer for one in metrics if (one.protocol, one.name) == (protocol, name)]
         rows = []
@@ -70,8 +75,8 @@ def _results(of_rows: Values) -> list[str]:
 def _differences(of_rows: Values, table: Table) -> list[str]:
     first, rows = table.rows[0].name, []
     for metric in measured(of_rows):
-        # each rate of fine-tuning alone is a part of the choice
-        if metric.protocol == 'finetune' and metric.layer != BEST:
+        # parts of a choice: each rate of fine-tuning alone, and what layers are chosen by
+        if metric.protocol == 'finetune' and metric.layer != BEST or metric.name == CHOICE:
             continue
         for row, found in of_rows.items():
             pair = None if row == first else paired(found.get(metric, {}),

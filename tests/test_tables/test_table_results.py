@@ -11,7 +11,7 @@ from references.tables import write_table
 from mmdense.tables.definition import read_table
 from mmdense.tables.markdown import page
 from mmdense.tables.plots import draw
-from mmdense.tables.results import BEST, Metric, values, write_csv, write_json
+from mmdense.tables.results import BEST, BEST_LAYER, Metric, values, write_csv, write_json
 
 
 def one(row: str, seed: int, **metrics) -> dict:
@@ -61,6 +61,33 @@ def test_the_page(table, records):
     published = lines.index('## Published')
     assert '| theirs | mIoU | 64.5 | a paper |' in lines[published:]
     assert not any('theirs' in line or '64.5' in line for line in lines[:published])
+
+
+def test_the_best_layer_is_each_rows_and_seeds_own(table, records):
+    for found in records:
+        if found['row'] == 'wider':
+            continue
+        knn = found['metrics']['knn']
+        better = 'C4' if found['row'] == 'random' or found['seed'] % 2 else 'C5'
+        for layer in knn:
+            knn[layer] = {**knn[layer], 'memory_mIoU': 9. if layer == better else 8.}
+        found['metrics']['correspondence'] = dict(C4=dict(within_1=1.), C5=dict(within_1=3.))
+    found = values(records, 'DenseCL, a')
+    assert found[Metric('knn', BEST_LAYER, 'mIoU')] == {0: 12., 1: 13., 2: 12., 3: 15., 4: 12.,
+                                                         5: 17.}
+    assert set(found[Metric('correspondence', BEST_LAYER, 'within_1')].values()) == {1., 3.}
+    assert not any(metric.layer == BEST_LAYER and 'memory' in metric.name for metric in found)
+    lines = page(records, table, range(6)).splitlines()
+    assert '| DenseCL, a | 6 | 14.50 ± 0.76 | 12.00 ± 0.00 | 13.50 ± 0.85 |' in lines
+    assert '| DenseCL, a | correspondence best layer within_1 | 1.00 ± 0.45 | 6 | higher |' in lines
+    assert sum('memory_mIoU' in line and line.startswith('| ') for line in lines) == 0
+    assert lines[lines.index('## knn, memory_mIoU') + 6] == '', 'no baselines of the queries'
+    assert any(line.startswith('*best layer*: the one with the highest') for line in lines)
+
+
+def test_what_could_not_be_measured_is_no_value(records):
+    records[0]['metrics']['knn']['C5']['mIoU'] = None
+    assert sorted(values(records, 'random')[Metric('knn', 'C5', 'mIoU')]) == [1, 2, 3, 4, 5]
 
 
 def test_statistics_are_no_per_cent(table, records):

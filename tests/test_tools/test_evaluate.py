@@ -85,7 +85,11 @@ def test_all_protocols_end_in_one_json_line_and_repeat_from_the_cache(run, folde
     assert report['memory_images'] == 4 and report['settings']['stride'] == 8
     assert list(report['results']) == ['C4', 'C5']
     found = report['results']['C5']
-    assert set(found['knn']) == {'mIoU', 'position_prior_mIoU', 'ceiling_mIoU', 'random_mIoU'}
+    assert set(found['knn']) == {'mIoU', 'position_prior_mIoU', 'ceiling_mIoU', 'random_mIoU',
+                                 'memory_mIoU', 'random_memory_mIoU'}
+    by_memory = {layer: one['knn']['memory_mIoU'] for layer, one in report['results'].items()}
+    assert report['best_layer'] == max(by_memory, key=by_memory.get)
+    assert f'best layer: {report["best_layer"]}, by k-NN of memory images' in out
     assert set(found['linear']) == {'mIoU', 'plain_mIoU', 'position_prior_mIoU', 'ceiling_mIoU',
                                     'random_mIoU', 'random_plain_mIoU'}
     assert {'hungarian_mIoU', 'K5_mIoU', 'random_K5_mIoU'} < set(found['overcluster'])
@@ -116,7 +120,11 @@ def test_a_segmentor_is_measured_by_its_backbone(run, folder):
                             '4', config='segmentor.py').splitlines()[-1])
     assert report['memory_images'] == 4 and report['settings']['stride'] == 4
     for found in report['results'].values():
-        assert set(found['knn']) == {'mIoU', 'position_prior_mIoU', 'ceiling_mIoU'}
+        assert set(found['knn']) == {'mIoU', 'memory_mIoU', 'position_prior_mIoU', 'ceiling_mIoU'}
+    out = run('segmentor.pth', '--no-random', config='segmentor.py')
+    report = json.loads(out.splitlines()[-1])
+    assert set(report['results']['last']['knn']) == {'mIoU', 'position_prior_mIoU', 'ceiling_mIoU'}
+    assert report['best_layer'] is None and 'best layer' not in out.rpartition('{"config"')[0]
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [
