@@ -10,24 +10,26 @@ output is one JSON object.
 from __future__ import annotations
 
 import argparse
-import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mmengine.config import DictAction
 from mmengine.logging import MMLogger
+from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from mmdense.engine.checkpoint_hook import write_whole
 from mmdense.engine.run_config import load_config, require_checkpoint
 from mmdense.errors import run_command
 from mmdense.evaluation.best_layer import CHOICE, choose_layer
+from mmdense.evaluation.dilation import find_stages, stage_strides
 from mmdense.evaluation.from_config import build_data, build_random, load_trained
 from mmdense.evaluation.measuring import Request, measure
 from mmdense.evaluation.protocols import PROTOCOLS, beside_random, decimals
+from mmdense.evaluation.report import to_json, write_file
 
 
 def parse_args() -> argparse.Namespace:
@@ -80,10 +82,19 @@ def tables(results: dict) -> list[Table]:
         for column in next(iter(rows.values())):
             table.add_column(column.replace('_', ' '), justify='right')
         for layer, numbers in rows.items():
-            table.add_row(layer, *(f'{number:.{decimals(protocol)}f}'
+            table.add_row(layer, *('-' if math.isnan(number) else f'{number:.{decimals(protocol)}f}'
                                    for number in numbers.values()))
         drawn.append(table)
     return drawn
+
+
+def warn_of_stride(model: BaseModel, stride: int | None) -> None:
+    """Print that a ResNet's maps are all finer than the largest stride allows."""
+    stages = find_stages(model.backbone)
+    strides = stage_strides(model.backbone, stages) if stages else []
+    if stride and strides and max(strides) < stride:
+        print(f'warning: stride {stride} changes nothing: the stages of '
+              f'{type(model.backbone).__name__} have strides {strides}')
 
 
 def say_best_layer(results: dict, best: str | None) -> None:
@@ -101,36 +112,42 @@ def main() -> None:
     cfg = load_config(args)
     require_checkpoint(args.checkpoint)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    data = build_data(cfg, args.config)
+    request = Request(tuple(args.protocol), tuple(dict.fromkeys(args.layers)), args.clusters,
+                      args.seed, args.cache)
+    data = build_data(cfg, args.config, request.labels)
     if args.stride is not None:
         data.settings['stride'] = args.stride
     if args.no_recalibrate_bn:
         data.settings['recalibrate_bn'] = False
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
                TimeRemainingColumn())
-    request = Request(tuple(args.protocol), tuple(args.layers), args.clusters, args.seed,
-                      args.cache)
     model = load_trained(cfg, args.checkpoint, args.seed)
+    warn_of_stride(model, data.settings['stride'])
     with Progress(*columns, console=Console(stderr=True)) as bars:
-        results = measure(model, data, request, tracker(bars, 'checkpoint'))
+        found = measure(model, data, request, tracker(bars, 'checkpoint'))
+        results = found.results
         if not args.no_random:
             of_random = measure(build_random(cfg, args.seed), data, request,
-                                tracker(bars, 'random'))
+                                tracker(bars, 'random')).results
             results = {layer: {protocol: beside_random(numbers, of_random[layer][protocol])
-                               for protocol, numbers in found.items()}
-                       for layer, found in results.items()}
+                               for protocol, numbers in own.items()}
+                       for layer, own in results.items()}
     best = choose_layer(results)
     report = dict(config=args.config, checkpoint=args.checkpoint, seed=args.seed,
                   settings=data.settings, memory_images=len(data.memory),
-                  query_images=len(data.queries), best_layer=best, results=results)
+                  query_images=len(data.queries), best_layer=best,
+                  absent_classes=found.absent, results=results)
     console = Console()
     for table in tables(results):
         console.print(table)
     say_best_layer(results, best)
-    text = json.dumps(report)
+    if found.absent:
+        print(f'warning: no memory image shows {", ".join(found.absent)}, which query images do: '
+              'never predicted, mIoU 0 each')
+    text = to_json(report)
+    print(text, flush=True)
     if args.json:
-        write_whole(text.encode(), args.json)
-    print(text)
+        write_file(text.encode(), args.json, '--json')
 
 
 if __name__ == '__main__':

@@ -77,28 +77,42 @@ def layer_number(encoder: FrozenEncoder, layer: str) -> int:
                      + (', '.join([*names, known]) if names else known))
 
 
+def describe(cfg: dict) -> str:
+    """Return what names a dataset's config in a message: its class and where its files are."""
+    while not cfg.get('data_root') and (cfg.get('dataset') or cfg.get('datasets')):
+        cfg = cfg.get('dataset') or cfg['datasets'][0]
+    known = [f'{key}={cfg[key]}' for key in ('data_root', 'data_prefix', 'ann_file')
+             if cfg.get(key)]
+    return ', '.join([str(cfg.get('type')), *known])
+
+
 class LabelledImages(Dataset):
     """Images of a labelled mmseg dataset with their labels, and a key that says what they are.
 
-    An item is the image (C, H, W) and ``dict(labels=(H', W') int16)``, 255 = ignored.
+    An item is the image (C, H, W) and ``dict(labels=(H', W') int16)``, 255 = ignored; the dict is
+    empty where labels are optional and there are none.
 
     Args:
         dataset: built, its pipeline ends with ``PackSegInputs``.
         cfg: its config, for the key.
-        num_classes: labels are below it.
+        num_classes: labels are below it; None = no labels are read.
+        optional: images without labels are allowed.
 
     Raises:
         FileNotFoundError: a file of the dataset is not there.
         ValueError: from an item: no labels, or a label outside the classes.
     """
 
-    def __init__(self, dataset: Any, cfg: dict, num_classes: int) -> None:
-        self.dataset, self.num_classes = dataset, num_classes
+    def __init__(self, dataset: Any, cfg: dict, num_classes: int | None,
+                 optional: bool = False) -> None:
+        self.dataset, self.num_classes, self.optional = dataset, num_classes, optional
+        self.description = describe(cfg)
         files = []
         for number in range(len(dataset)):
             info = dataset.get_data_info(number)
             files += [self._state(info[name]) for name in ('img_path', 'seg_map_path')
-                      if info.get(name)]
+                      if info.get(name) and (name == 'img_path' or not optional
+                                             or os.path.exists(info[name]))]
         self.key = digest('labelled images', cfg, num_classes, files)
 
     @staticmethod
@@ -114,6 +128,8 @@ class LabelledImages(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
         sample = self.dataset[index]
+        if self.num_classes is None or self.optional and 'gt_sem_seg' not in sample['data_samples']:
+            return sample['inputs'], {}
         labels = label_map(sample['data_samples'])
         wrong = labels[(labels != IGNORE) & ((labels < 0) | (labels >= self.num_classes))]
         if len(wrong):

@@ -12,6 +12,7 @@ from .best_layer import CHOICE, memory_miou
 from .feature_cache import FeatureExtractor, LabelledImages, LayerMaps, ViewPairs
 from .features import FrozenEncoder
 from .from_config import EvaluationData
+from .label_checks import absent_classes
 from .protocols import (
     LABELLED,
     baselines,
@@ -51,6 +52,18 @@ class Request:
         return bool({*LABELLED} & {*self.protocols})
 
 
+@dataclass
+class Found:
+    """What was measured.
+
+    Attributes:
+        results: by layer, protocol and name.
+        absent: classes that the queries show and the memory never does.
+    """
+    results: Results
+    absent: tuple[str, ...] = ()
+
+
 def _with_labels(memory: dict[str, LayerMaps], queries: dict[str, LayerMaps],
                  data: EvaluationData, request: Request, device: torch.device) -> Results:
     found: Results = {layer: {} for layer in request.layers}
@@ -76,8 +89,8 @@ def _with_labels(memory: dict[str, LayerMaps], queries: dict[str, LayerMaps],
     return found
 
 
-def measure(model: BaseModel, data: EvaluationData, request: Request, track: Track) -> Results:
-    """Return the results of one model by layer, protocol and name.
+def measure(model: BaseModel, data: EvaluationData, request: Request, track: Track) -> Found:
+    """Return the results of one model.
 
     Args:
         model: is not changed.
@@ -99,18 +112,20 @@ def measure(model: BaseModel, data: EvaluationData, request: Request, track: Tra
         with track(what, len(source)) as advance:
             return extractor.extract(source, request.layers, advance)
 
-    found: Results = {layer: {} for layer in request.layers}
+    found = Found({layer: {} for layer in request.layers})
     if request.labels or 'statistics' in request.protocols:
         memory = extract(data.memory, 'memory') if request.labels else {}
         queries = extract(data.queries, 'queries')
         if request.labels:
-            found = _with_labels(memory, queries, data, request, encoder.device)
+            layer = request.layers[0]
+            found.absent = absent_classes(memory[layer], queries[layer], data)
+            found.results = _with_labels(memory, queries, data, request, encoder.device)
         if 'statistics' in request.protocols:
-            for layer, results in found.items():
+            for layer, results in found.results.items():
                 results['statistics'] = statistics(queries[layer], request.seed)
         del memory, queries
     if 'correspondence' in request.protocols:
         pairs = extract(ViewPairs(data.queries, request.seed), 'views')
-        for layer, results in found.items():
+        for layer, results in found.results.items():
             results['correspondence'] = correspondence(pairs[layer], encoder.device)
     return found

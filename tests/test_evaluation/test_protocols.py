@@ -198,6 +198,15 @@ def test_a_segmentors_memory_is_its_training_set_clean_and_once(datasets):
         build_data(cfg, 'config')
 
 
+def test_a_dataset_without_images_is_said(datasets):
+    memory, query = datasets
+    for part, given in (('memory', (dict(memory, indices=0), query)),
+                        ('query', (memory, dict(query, indices=0)))):
+        with pytest.raises(ValueError, match=f'the {part} dataset .*BaseSegDataset, data_root=.*'
+                                             'no images'):
+            build_data(config(*given), 'config')
+
+
 def test_memory_size_must_hold_the_images(datasets):
     assert build_data(config(*datasets, memory_size=83), 'config').per_image == 10
     assert build_data(config(*datasets, memory_size=None), 'config').per_image is None

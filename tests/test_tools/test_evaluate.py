@@ -1,10 +1,14 @@
 """tools/evaluate.py on a tiny dataset: tables, the JSON line, the cache, and its mistakes."""
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
+import os
 import sys
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -15,6 +19,7 @@ from references.labelled import blocks, loader, write
 
 from mmdense.errors import run_command
 from mmdense.evaluation.from_config import build_random
+from mmdense.evaluation.report import to_json
 
 CONFIG = '''
 _base_ = ['{root}/configs/_base_/mmdense.py']
@@ -53,6 +58,12 @@ def folder(tmp_path_factory, repo):
     with DefaultScope.overwrite_default_scope('mmseg'):      # the tool sets the config's
         net = build_random(Config(dict(model=model)), 7)
     torch.save(dict(state_dict=net.state_dict()), folder / 'net.pth')
+    for name in ('memory', 'query'):
+        (folder / name / 'empty.txt').write_text('')
+        void = folder / name / 'void'
+        void.mkdir()
+        for number in range(4):
+            cv2.imwrite(str(void / f'{number:03d}.png'), np.full((64, 96), 255, np.uint8))
     torch.save(dict(state_dict={name: tensor for name, tensor in net.state_dict().items()
                                 if 'layer4' not in name}), folder / 'part.pth')
     return folder
@@ -130,6 +141,16 @@ def test_a_segmentor_is_measured_by_its_backbone(run, folder):
 @pytest.mark.parametrize(('arguments', 'message'), [
     (('part.pth',), r'error: part.pth fills'),
     (('net.pth', '--layers', 'C9'), r"error: layer 'C9': ResNet has no such map; expected C2"),
+    (('net.pth', '--stride', '3'), 'error: stride=3 cannot be reached by dilating this ResNet (its '
+                                   'stages have strides [4, 8, 16, 32])'),
+    (('net.pth', '--stride', '-8'), 'error: stride=-8 cannot be reached'),
+    (('net.pth', '--cfg-options', 'val_dataloader.dataset.pipeline.1.type=RandomFlip',
+      'val_dataloader.dataset.pipeline.1.prob=0.'), 'error: the query dataset (BaseSegDataset, '
+     'data_root='),
+    (('net.pth', '--cfg-options', 'val_cfg.memory.dataset.ann_file=empty.txt'),
+     'error: val_cfg.memory: BaseSegDataset was looked for'),
+    (('net.pth', '--cfg-options', 'val_dataloader.dataset.data_prefix.seg_map_path=void'),
+     'error: no pixel of the 4 images of the query dataset (BaseSegDataset, data_root='),
     (('net.pth', '--cfg-options', 'val_dataloader.dataset.data_root=gone'), r'gone')])
 def test_mistakes_are_one_line(run, arguments, message, capsys):
     with pytest.raises(SystemExit) as end:
@@ -137,3 +158,64 @@ def test_mistakes_are_one_line(run, arguments, message, capsys):
     said = capsys.readouterr().err
     assert end.value.code == 1 and 'Traceback' not in said
     assert message in next(line for line in said.splitlines() if line.startswith('error: '))
+
+
+def test_classes_that_the_memory_lacks_are_named(run, folder):
+    shown = folder / 'memory/two'
+    shown.mkdir()
+    for number in range(4):
+        labels = blocks(number, size=(64, 96))
+        cv2.imwrite(str(shown / f'{number:03d}.png'), np.where(labels == 1, 255, labels))
+    out = run('net.pth', '--no-random', '--cfg-options',
+              'val_cfg.memory.dataset.data_prefix.seg_map_path=two')
+    assert 'warning: no memory image shows green, which query images do: never predicted' in out
+    report = json.loads(out.splitlines()[-1])
+    assert report['absent_classes'] == ['green']
+    assert report['results']['last']['knn']['mIoU'] < 67
+
+
+def test_images_without_labels_are_enough_for_some_protocols(run, folder):
+    options = ('--cfg-options', 'val_dataloader.dataset.data_prefix.seg_map_path=gone')
+    given = ('net.pth', '--no-random', '--protocol', 'correspondence', 'statistics')
+    plain = json.loads(run(*given).splitlines()[-1])
+    found = json.loads(run(*given, *options).splitlines()[-1])
+    assert found['results'] == plain['results']
+    cfg = Config.fromfile(folder / 'config.py')
+    cfg.val_cfg = None
+    cfg.val_dataloader.dataset.pipeline.pop(1)
+    cfg.val_dataloader.dataset.metainfo = None
+    cfg.dump(folder / 'unlabelled.py')
+    found = json.loads(run(*given, config='unlabelled.py').splitlines()[-1])
+    assert found['memory_images'] == 4 and set(found['results']['last']) == {
+        'correspondence', 'statistics'}
+    with pytest.raises(SystemExit):
+        run('net.pth', config='unlabelled.py')
+
+
+def test_a_stride_that_changes_nothing_is_said(run):
+    out = run('net.pth', '--no-random', '--stride', '64', '--protocol', 'statistics')
+    assert 'warning: stride 64 changes nothing: the stages of ResNet have strides [4, 8, 16, 32]' \
+        in out
+
+
+def test_results_are_printed_before_a_file_fails(run, folder, capsys, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as end:
+        patch.setattr(os, 'fsync', full)
+        run('net.pth', '--no-random', '--protocol', 'statistics', '--json', 'full/found.json')
+    said = capsys.readouterr()
+    assert end.value.code == 1 and json.loads(said.out.splitlines()[-1])['results']
+    assert said.err.splitlines()[-1].startswith(
+        'error: --json full/found.json could not be written: ') and 'No space left' in said.err
+    assert not list((folder / 'full').iterdir())
+    with pytest.raises(SystemExit):
+        run('net.pth', '--no-random', '--protocol', 'statistics', '--json', 'net.pth/found.json')
+    assert 'error: --json net.pth/found.json could not be written' in capsys.readouterr().err
+
+
+def test_what_could_not_be_measured_is_null():
+    text = to_json(dict(a=[1.5, float('nan')], b=dict(c=float('inf'), d=None), e='nan'))
+    assert json.loads(text, parse_constant=pytest.fail) == dict(
+        a=[1.5, None], b=dict(c=None, d=None), e='nan')
