@@ -13,6 +13,7 @@ import argparse
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from mmengine.config import DictAction
 from mmengine.logging import MMLogger
@@ -53,6 +54,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--no-random', action='store_true',
                         help='without a random network beside the checkpoint')
     parser.add_argument('--json', metavar='FILE', help='also write the results to a file')
+    parser.add_argument('--predictions', metavar='DIR',
+                        help='folder for predictions of the first query images: of the linear '
+                             'probe if it is measured, else k-NN; at the best layer, else the last')
+    parser.add_argument('--images', type=int, default=6,
+                        help='of --predictions (default: 6)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='change settings of the config')
     parser.set_defaults(launcher='none', work_dir=None)
@@ -113,7 +119,7 @@ def main() -> None:
     require_checkpoint(args.checkpoint)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     request = Request(tuple(args.protocol), tuple(dict.fromkeys(args.layers)), args.clusters,
-                      args.seed, args.cache)
+                      args.seed, args.cache, args.predictions, args.images)
     data = build_data(cfg, args.config, request.labels)
     if args.stride is not None:
         data.settings['stride'] = args.stride
@@ -127,7 +133,8 @@ def main() -> None:
         found = measure(model, data, request, tracker(bars, 'checkpoint'))
         results = found.results
         if not args.no_random:
-            of_random = measure(build_random(cfg, args.seed), data, request,
+            of_random = measure(build_random(cfg, args.seed), data,
+                                replace(request, predictions=None),
                                 tracker(bars, 'random')).results
             results = {layer: {protocol: beside_random(numbers, of_random[layer][protocol])
                                for protocol, numbers in own.items()}

@@ -21,10 +21,11 @@ from mmdense.engine.checkpoint_hook import write_whole
 from mmdense.errors import run_command
 from mmdense.tables.definition import Table, check_seeds, read_table
 from mmdense.tables.markdown import page
+from mmdense.tables.pictures import draw_table_predictions
 from mmdense.tables.plots import draw
 from mmdense.tables.results import record, write_csv, write_json
 from mmdense.tables.running import locked, missing, run_chains, run_logged
-from mmdense.tables.steps import Settings, Step, chain
+from mmdense.tables.steps import Settings, Step, chain, prediction_folders
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -42,12 +43,13 @@ def parse_args() -> argparse.Namespace:
 
 
 def write_results(chains: list[list[Step]], table: Table, seeds: list[int], folder: Path) -> None:
-    """Write ``results.json``, ``results.csv``, ``results.md`` and ``plots/`` into a folder."""
+    """Write ``results.json``, ``.csv`` and ``.md``, ``plots/`` and ``predictions.png``."""
     records = [found for steps in chains if (found := record(steps))]
     write_json(records, table, folder / 'results.json')
     write_csv(records, folder / 'results.csv')
     write_whole(page(records, table, seeds).encode(), folder / 'results.md')
     draw(records, table, folder / 'plots')
+    draw_table_predictions(prediction_folders(chains), folder / 'predictions.png')
 
 
 def main() -> None:

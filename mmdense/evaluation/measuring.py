@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import torch
 from mmengine.model import BaseModel
 
-from .best_layer import CHOICE, memory_miou
+from .best_layer import CHOICE, choose_layer, memory_miou
 from .feature_cache import FeatureExtractor, LabelledImages, LayerMaps, ViewPairs
 from .features import FrozenEncoder
 from .from_config import EvaluationData
 from .label_checks import absent_classes
+from .predictions import write_predictions
+from .predictors import knn_predictor, linear_predictors
 from .protocols import (
     LABELLED,
     baselines,
@@ -39,17 +41,21 @@ class Request:
         clusters: of overcluster, matched many to one.
         seed: of cells, views and probes.
         cache: folder of the feature cache, or None.
+        predictions: folder for predictions of the first queries, or None.
+        images: how many of them.
     """
     protocols: tuple[str, ...]
     layers: tuple[str, ...] = ('last',)
     clusters: int = 500
     seed: int = 0
     cache: str | None = None
+    predictions: str | None = None
+    images: int = 6
 
     @property
     def labels(self) -> bool:
         """Whether labelled images are needed."""
-        return bool({*LABELLED} & {*self.protocols})
+        return bool({*LABELLED} & {*self.protocols}) or self.predictions is not None
 
 
 @dataclass
@@ -89,6 +95,17 @@ def _with_labels(memory: dict[str, LayerMaps], queries: dict[str, LayerMaps],
     return found
 
 
+def _write(memory: LayerMaps, queries: LayerMaps, data: EvaluationData, request: Request,
+           device: torch.device) -> None:
+    given = memory, len(data.classes)
+    choice = dict(per_image=data.per_image, seed=request.seed, device=device)
+    if 'linear' in request.protocols:
+        predictor = linear_predictors(*given, **choice)['mIoU']
+    else:
+        predictor = knn_predictor(*given, data.settings['k'], data.settings['beta'], **choice)
+    write_predictions(request.predictions, data.queries, queries, predictor, request.images)
+
+
 def measure(model: BaseModel, data: EvaluationData, request: Request, track: Track) -> Found:
     """Return the results of one model.
 
@@ -100,7 +117,7 @@ def measure(model: BaseModel, data: EvaluationData, request: Request, track: Tra
 
     Raises:
         ValueError: a stride or layer that the backbone cannot give, or what a protocol raises.
-        OSError: a file of the cache could not be written.
+        OSError: a file of the cache, or a prediction, could not be written.
     """
     settings = data.settings
     encoder = FrozenEncoder(model, settings['stride'] or None)
@@ -120,6 +137,9 @@ def measure(model: BaseModel, data: EvaluationData, request: Request, track: Tra
             layer = request.layers[0]
             found.absent = absent_classes(memory[layer], queries[layer], data)
             found.results = _with_labels(memory, queries, data, request, encoder.device)
+            if request.predictions is not None:
+                layer = choose_layer(found.results) or request.layers[-1]
+                _write(memory[layer], queries[layer], data, request, encoder.device)
         if 'statistics' in request.protocols:
             for layer, results in found.results.items():
                 results['statistics'] = statistics(queries[layer], request.seed)

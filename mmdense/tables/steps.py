@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,15 @@ from mmengine.registry import DefaultScope
 from mmdense.engine.checkpoint_hook import write_whole
 from mmdense.engine.run_config import latest_checkpoint
 from mmdense.evaluation.from_config import build_random
+from mmdense.evaluation.protocols import LABELLED
 
 from .definition import Row, Table
 from .options import budget_options, format_options, iterations_of, read_with
 
 RESULT = 'result.json'
+#: images whose predictions an evaluation keeps, and their folder in that of its step
+IMAGES = 4
+PREDICTIONS = 'predictions'
 
 
 @dataclass(frozen=True)
@@ -184,6 +188,10 @@ def _evaluation(row: Row, seed: int, table: Table, settings: Settings, start: St
     further = ['--cfg-options', *format_options(row.evaluate_options, row.name)] \
         if row.evaluate_options else []
 
+    # without labels nothing is predicted
+    pictures = ['--predictions', os.path.relpath(folder / PREDICTIONS), '--images', str(IMAGES)] \
+        if {*LABELLED} & {*table.protocols} else []
+
     def read() -> dict[str, Any]:
         if not path.is_file():
             raise ValueError(f'{path} was not written; expected the results of tools/evaluate.py')
@@ -196,6 +204,7 @@ def _evaluation(row: Row, seed: int, table: Table, settings: Settings, start: St
         lambda: ['python', settings.tool('evaluate.py'), os.path.relpath(row.evaluate),
                  _need(start.checkpoint(), start.folder), '--protocol', *table.protocols,
                  '--layers', *table.layers, '--seed', str(seed), '--json', os.path.relpath(path),
+                 *pictures,
                  # where random weights are a row, they are measured once
                  *([] if beside else ['--no-random']), *further], read, start=start)
 
@@ -239,3 +248,19 @@ def chain(table: Table, row: Row, seed: int, settings: Settings) -> list[Step]:
         for rate in table.finetune.learning_rates:
             steps += _tuning(row, seed, rate, table, settings, start)
     return steps
+
+
+def prediction_folders(chains: Sequence[Sequence[Step]]) -> dict[str, Path]:
+    """Return the folder of predictions of each row's lowest seed that has one, by row.
+
+    Args:
+        chains: in the order of the rows.
+    """
+    found: dict[str, tuple[int, Path]] = {}
+    for step in (step for steps in chains for step in steps if step.name == 'evaluate'):
+        folder = step.folder / PREDICTIONS
+        if step.result() is not None and folder.is_dir():
+            other = found.get(step.row)
+            found[step.row] = (step.seed, folder) if other is None else min(
+                other, (step.seed, folder))
+    return {row: folder for row, (_, folder) in found.items()}

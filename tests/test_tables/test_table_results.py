@@ -5,11 +5,14 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from references.tables import write_table
 
 from mmdense.tables.definition import read_table
 from mmdense.tables.markdown import page
+from mmdense.tables.pictures import draw_table_predictions
 from mmdense.tables.plots import draw
 from mmdense.tables.results import BEST, BEST_LAYER, Metric, values, write_csv, write_json
 
@@ -131,3 +134,28 @@ def test_files_and_plots(table, records, tmp_path):
                                              'finetune_time.png']
     assert all(Path(path).stat().st_size > 1000 for path in drawn)
     assert draw([], table, tmp_path / 'none') == []
+
+
+def test_predictions_of_rows_stand_beside_image_and_label(tmp_path):
+    def solid(path: Path, colour: tuple[int, int, int]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new('RGB', (60, 40), colour).save(path)
+
+    folders = {'one': tmp_path / 'one', 'two': tmp_path / 'two', 'none': tmp_path / 'none'}
+    for number, folder in enumerate(list(folders.values())[:2]):
+        for name in ('a.png', 'b.png')[number:]:
+            solid(folder / 'images' / name, (200, 200, 200))
+            solid(folder / 'labels' / name, (0, 0, 255))
+            solid(folder / 'predictions' / name, ((255, 0, 0), (0, 255, 0))[number])
+    path = draw_table_predictions(folders, tmp_path / 'predictions.png')
+    page = np.array(Image.open(path).convert('RGB')).astype(int)
+    red, green, blue = ((page == colour).all(2) for colour in ((255, 0, 0), (0, 255, 0),
+                                                               (0, 0, 255)))
+    # two labels and two predictions of one row; the other row has one image of them
+    assert red.sum() == pytest.approx(blue.sum(), rel=0.05)
+    assert green.sum() == pytest.approx(red.sum() / 2, rel=0.05)
+    left = [np.nonzero(colour)[1].mean() for colour in (blue, red, green)]
+    assert left == sorted(left)
+    assert np.nonzero(green)[0].min() > page.shape[0] / 2
+    assert draw_table_predictions({'none': tmp_path / 'none'}, tmp_path / 'no.png') is None
+    assert not (tmp_path / 'no.png').exists()

@@ -88,7 +88,8 @@ def run(repo, folder, monkeypatch, capsys):
 
 def test_all_protocols_end_in_one_json_line_and_repeat_from_the_cache(run, folder):
     arguments = ('net.pth', '--protocol', 'knn', 'linear', 'overcluster', 'correspondence',
-                 'statistics', '--clusters', '5', '--layers', 'C4', 'C5', '--cache', 'cache',
+                 'statistics', '--clusters', '5', '--predictions', 'out', '--images', '2',
+                 '--layers', 'C4', 'C5', '--cache', 'cache',
                  '--json', 'out/found.json')
     out = run(*arguments)
     report = json.loads(out.splitlines()[-1])
@@ -112,6 +113,8 @@ def test_all_protocols_end_in_one_json_line_and_repeat_from_the_cache(run, folde
     assert 1 < found['statistics']['effective_rank'] < 64
     assert 'linear, per cent' in out and 'statistics, no per cent' in out
     assert out.count('weights of the backbone: net.pth fills') == 1
+    assert sorted(path.name for path in (folder / 'out/predictions').iterdir()) == [
+        '000.png', '001.png']
     # memory, queries and views of two networks at two layers
     files = {path: path.stat().st_mtime_ns for path in (folder / 'cache').iterdir()}
     assert len(files) == 12

@@ -59,6 +59,7 @@ def test_a_table_is_run_once_and_written(run, commands, tmp_path, capsys):
                                    'images', 'seconds', 'checkpoint_sha256', 'metrics'} <= set(
                                        measured[-1])
     assert (work / 'results.csv').is_file()
+    assert (work / 'predictions.png').is_file()
     assert (work / 'plots/knn_rows.png').is_file() and (work / 'plots/knn_time.png').is_file()
     run()
     assert len(commands.run) == 18, 'nothing is run twice'
