@@ -39,11 +39,13 @@ class Commands:
 
     def __init__(self) -> None:
         self.run: list[list[str]] = []
+        self.settings: list[dict] = []
         self.fail = self.stop = ''
         self.quick = True      # for tests of the tool: no plots
 
     def __call__(self, command: list[str], log: Path, **kwargs) -> None:
         self.run.append(command)
+        self.settings.append(kwargs)
         text = ' '.join(command)
         log.write_text('the reason\n')
         if self.stop and self.stop in text:
