@@ -4,7 +4,8 @@ python tools/evaluate.py configs/densecl_r18_camvid.py CHECKPOINT
 python tools/evaluate.py CONFIG CHECKPOINT --protocol knn linear correspondence --layers C3 C4 C5 \
     --cache work_dirs/features --json results.json
 
-CONFIG is of pretraining with `test_cfg.memory`, or of any mmseg segmentor. The last line of the
+CONFIG is of pretraining with `test_cfg.memory`, or of any mmseg segmentor. The protocol `finetune`
+trains a segmentor (configs/finetune/) from the checkpoint, and tests it. The last line of the
 output is one JSON object.
 """
 from __future__ import annotations
@@ -14,8 +15,10 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
@@ -31,13 +34,15 @@ from mmdense.evaluation.from_config import build_data, build_random, load_traine
 from mmdense.evaluation.measuring import Request, measure
 from mmdense.evaluation.protocols import PROTOCOLS, beside_random, decimals
 from mmdense.evaluation.report import to_json, write_file
+from mmdense.tables.finetuning import check_finetuning, finetune
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Measure frozen features')
     parser.add_argument('config', help='config file, of pretraining or of a segmentor')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--protocol', nargs='+', choices=PROTOCOLS, default=['knn'])
+    parser.add_argument('--protocol', nargs='+', choices=[*PROTOCOLS, 'finetune'],
+                        default=['knn'], help='default: knn; finetune trains a segmentor')
     parser.add_argument('--layers', nargs='+', default=['last'], metavar='LAYER',
                         help='maps: of a ResNet C2 to C5, else the place in what the backbone '
                              'returns; default: the last')
@@ -59,9 +64,11 @@ def parse_args() -> argparse.Namespace:
                              'probe if it is measured, else k-NN; at the best layer, else the last')
     parser.add_argument('--images', type=int, default=6,
                         help='of --predictions (default: 6)')
+    parser.add_argument('--work-dir', help='of finetune; default: work_dirs/<config>_finetune')
+    parser.add_argument('--processes', type=int, default=2, help='of finetune (default: 2)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='change settings of the config')
-    parser.set_defaults(launcher='none', work_dir=None)
+    parser.set_defaults(launcher='none')
     return parser.parse_args()
 
 
@@ -112,14 +119,8 @@ def say_best_layer(results: dict, best: str | None) -> None:
         print('best layer: none chosen; even and odd memory images both need a labelled pixel')
 
 
-def main() -> None:
-    args = parse_args()
-    MMLogger.get_instance('evaluate', log_level='INFO')      # shows the report of the weights
-    cfg = load_config(args)
-    require_checkpoint(args.checkpoint)
-    init_default_scope(cfg.get('default_scope', 'mmseg'))
-    request = Request(tuple(args.protocol), tuple(dict.fromkeys(args.layers)), args.clusters,
-                      args.seed, args.cache, args.predictions, args.images)
+def measure_frozen(cfg: Config, args: argparse.Namespace, request: Request) -> dict:
+    """Print the tables of frozen protocols; return what the report says of them."""
     data = build_data(cfg, args.config, request.labels)
     if args.stride is not None:
         data.settings['stride'] = args.stride
@@ -139,18 +140,37 @@ def main() -> None:
             results = {layer: {protocol: beside_random(numbers, of_random[layer][protocol])
                                for protocol, numbers in own.items()}
                        for layer, own in results.items()}
-    best = choose_layer(results)
-    report = dict(config=args.config, checkpoint=args.checkpoint, seed=args.seed,
-                  settings=data.settings, memory_images=len(data.memory),
-                  query_images=len(data.queries), best_layer=best,
-                  absent_classes=found.absent, results=results)
-    console = Console()
+    best, console = choose_layer(results), Console()
     for table in tables(results):
         console.print(table)
     say_best_layer(results, best)
     if found.absent:
         print(f'warning: no memory image shows {", ".join(found.absent)}, which query images do: '
               'never predicted, mIoU 0 each')
+    return dict(settings=data.settings, memory_images=len(data.memory),
+                query_images=len(data.queries), best_layer=best, absent_classes=found.absent,
+                results=results)
+
+
+def main() -> None:
+    args = parse_args()
+    MMLogger.get_instance('evaluate', log_level='INFO')      # shows the report of the weights
+    cfg = load_config(args)
+    require_checkpoint(args.checkpoint)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    frozen = tuple(protocol for protocol in args.protocol if protocol != 'finetune')
+    report = dict(config=args.config, checkpoint=args.checkpoint, seed=args.seed)
+    if 'finetune' in args.protocol:
+        check_finetuning(cfg, args.config, args.checkpoint)
+    if frozen:
+        request = Request(frozen, tuple(dict.fromkeys(args.layers)), args.clusters, args.seed,
+                          args.cache, args.predictions, args.images)
+        report |= measure_frozen(cfg, args, request)
+    if 'finetune' in args.protocol:
+        report['finetune'] = finetune(
+            args.config, args.checkpoint, args.cfg_options or {}, args.seed,
+            args.work_dir or f'work_dirs/{Path(args.config).stem}_finetune', args.processes,
+            not args.no_random, partial(print, flush=True))
     text = to_json(report)
     print(text, flush=True)
     if args.json:

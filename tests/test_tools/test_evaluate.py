@@ -16,6 +16,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from references import tiny
 from references.labelled import blocks, loader, write
+from references.tables import Commands
 
 from mmdense.errors import run_command
 from mmdense.evaluation.from_config import build_random
@@ -139,6 +140,50 @@ def test_a_segmentor_is_measured_by_its_backbone(run, folder):
     report = json.loads(out.splitlines()[-1])
     assert set(report['results']['last']['knn']) == {'mIoU', 'position_prior_mIoU', 'ceiling_mIoU'}
     assert report['best_layer'] is None and 'best layer' not in out.rpartition('{"config"')[0]
+
+
+def test_finetune_runs_a_users_commands_and_goes_on_where_it_stopped(run, folder, monkeypatch):
+    cfg = Config.fromfile(folder / 'segmentor.py')
+    cfg.model.pretrained = None
+    cfg.model.backbone.update(type='ResNet', base_channels=8)
+    cfg.model.decode_head.in_channels = 64
+    cfg.model.backbone.init_cfg = dict(type='mmdense.PretrainedBackbone', checkpoint=None)
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=20)
+    cfg.dump(folder / 'tuned.py')
+    commands = Commands()
+    monkeypatch.setattr('mmdense.tables.finetuning.run_logged', commands)
+    given = ('net.pth', '--protocol', 'finetune', '--work-dir', 'tuning', '--seed', '3',
+             '--processes', '4', '--cfg-options', 'train_cfg.max_iters=10')
+    out = run(*given, config='tuned.py')
+    assert json.loads(out.splitlines()[-1])['finetune'] == dict(mIoU=33., random_mIoU=33.)
+    train, test, from_random, _ = commands.run
+    assert train[1:3] == ['tuned.py', '4'] and train[4].startswith('tuning/checkpoint/seed3/')
+    assert train[-3:] == ['randomness.seed=3', 'train_cfg.max_iters=10',
+                          'model.backbone.init_cfg.checkpoint=net.pth']
+    assert '--resume' in train and test[3] == f'{train[4]}/iter_9.pth'
+    assert from_random[-1].endswith('/random.pth')
+    assert f'$ {train[0]} tuned.py 4' in out
+    run(*given, config='tuned.py')
+    assert len(commands.run) == 4, 'nothing is run twice'
+    commands.fail = 'seed4/test_'
+    with pytest.raises(SystemExit):
+        run('net.pth', '--protocol', 'finetune', '--work-dir', 'tuning', '--seed', '4',
+            '--no-random', config='tuned.py')
+    commands.fail = ''
+    out = run('net.pth', '--protocol', 'finetune', 'statistics', '--work-dir', 'tuning', '--seed',
+              '4', '--no-random', config='tuned.py')
+    report = json.loads(out.splitlines()[-1])
+    assert report['finetune'] == dict(mIoU=34.) and 'statistics' in report['results']['last']
+    assert len(commands.run) == 4 + 2 + 1
+
+
+def test_finetune_needs_a_segmentor_that_takes_a_checkpoint(run, capsys):
+    for config, message in (('config.py', "finetune needs a segmentor's config, and config.py is "
+                                          'of mmdense.DenseCL'),
+                            ('segmentor.py', 'finetune needs a backbone that takes a checkpoint')):
+        with pytest.raises(SystemExit):
+            run('net.pth', '--protocol', 'finetune', config=config)
+        assert f'error: {message}' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [
