@@ -43,6 +43,9 @@ class Request:
         cache: folder of the feature cache, or None.
         predictions: folder for predictions of the first queries, or None.
         images: how many of them.
+
+    Raises:
+        ValueError: fewer than one image.
     """
     protocols: tuple[str, ...]
     layers: tuple[str, ...] = ('last',)
@@ -51,6 +54,10 @@ class Request:
     cache: str | None = None
     predictions: str | None = None
     images: int = 6
+
+    def __post_init__(self) -> None:
+        if self.images < 1:
+            raise ValueError(f'--images {self.images}: expected 1 or more')
 
     @property
     def labels(self) -> bool:

@@ -8,6 +8,7 @@ from mmdense.evaluation.protocols import decimals
 
 from .definition import Table
 from .results import BASELINES, BEST, BEST_LAYER, Metric, values
+from .signals import signals
 from .statistics import ERRORS, PAIRS, mean_of, paired
 
 Values = dict[str, dict[Metric, dict[int, float]]]
@@ -93,6 +94,17 @@ def _differences(of_rows: Values, table: Table) -> list[str]:
             '', *_lines(['row', 'metric', 'difference', 'pairs', 'verdict'], rows)]
 
 
+def _signals(records: Sequence[dict]) -> list[str]:
+    found = signals(records)
+    if not found:
+        return []
+    rows = [[str(one.metric), f'{one.correlation:.2f}', str(one.count)] for one in found]
+    return ['## Signals', '',
+            'Rank correlation (Spearman) with the linear mIoU of the same layer, over all rows and '
+            'seeds (n); seeds of a row are not independent of each other.', '',
+            *_lines(['metric', 'correlation', 'n'], rows)]
+
+
 def _cost(records: Sequence[dict]) -> list[str]:
     rows = []
     for name in dict.fromkeys(one['row'] for one in records):
@@ -132,7 +144,7 @@ def page(records: Sequence[dict], table: Table, seeds: Sequence[int]) -> str:
              'Measured: mean ± standard error over seeds, per cent unless said otherwise.', '']
     if records:
         lines += [*_provenance(records), *_results(of_rows), *_differences(of_rows, table),
-                  *_cost(records)]
+                  *_signals(records), *_cost(records)]
     there = {(one['row'], one['seed']): one for one in records}
     left = [f'- {row.name}, seed {seed}: {what}' for row in table.rows for seed in seeds
             if (what := ', '.join(there[row.name, seed]['not_run'])

@@ -104,6 +104,15 @@ def test_statistics_are_no_per_cent(table, records):
         in lines
 
 
+def test_signals_stand_on_the_page_once_there_are_enough(table, records):
+    assert '## Signals' not in page(records, table, range(6))
+    for found in records[:12]:
+        knn = found['metrics']['knn']
+        found['metrics']['linear'] = dict(C4=dict(mIoU=100. - knn['C4']['mIoU']))
+    lines = page(records, table, range(6)).splitlines()
+    assert '| knn C4 mIoU | -1.00 | 12 |' in lines[lines.index('## Signals'):]
+
+
 def test_few_pairs_are_no_difference(table, records):
     text = page([found for found in records if found['seed'] < 5], table, range(6))
     assert text.count('| 5 | no difference seen |') == 2 and '| higher |' not in text

@@ -191,6 +191,7 @@ def test_finetune_needs_a_segmentor_that_takes_a_checkpoint(run, capsys):
     (('net.pth', '--layers', 'C9'), r"error: layer 'C9': ResNet has no such map; expected C2"),
     (('net.pth', '--stride', '3'), 'error: stride=3 cannot be reached by dilating this ResNet (its '
                                    'stages have strides [4, 8, 16, 32])'),
+    (('net.pth', '--images', '0'), 'error: --images 0: expected 1 or more'),
     (('net.pth', '--stride', '-8'), 'error: stride=-8 cannot be reached'),
     (('net.pth', '--cfg-options', 'val_dataloader.dataset.pipeline.1.type=RandomFlip',
       'val_dataloader.dataset.pipeline.1.prob=0.'), 'error: the query dataset (BaseSegDataset, '
