@@ -22,11 +22,11 @@ from mmdense.engine.checkpoint_hook import write_whole
 from mmdense.errors import run_command
 from mmdense.tables.definition import Table, check_seeds, read_table
 from mmdense.tables.markdown import page
-from mmdense.tables.pictures import draw_table_predictions
+from mmdense.tables.pictures import draw_table_predictions, prediction_folders
 from mmdense.tables.plots import draw
 from mmdense.tables.results import record, write_csv, write_json
 from mmdense.tables.running import locked, missing, run_chains, run_logged
-from mmdense.tables.steps import Settings, Step, chain, prediction_folders
+from mmdense.tables.steps import Settings, Step, chain
 from mmdense.tables.workers import check_gpus, run_on_gpus
 
 ROOT = Path(__file__).resolve().parents[1]

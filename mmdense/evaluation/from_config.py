@@ -20,10 +20,10 @@ from mmdense.checkpoints import PretrainedBackbone
 from mmdense.datasets.checks import check_dataset_paths
 from mmdense.models.selfsup.base import DenseSSL
 
-from .feature_cache import LabelledImages, describe
 from .loops import build_dataset, check_datasets
 from .protocols import LABELLED
 from .random_state import kept_random_state
+from .sources import LabelledImages, describe
 
 
 def without_weights(cfg: Any) -> Any:

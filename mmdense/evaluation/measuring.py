@@ -9,7 +9,7 @@ import torch
 from mmengine.model import BaseModel
 
 from .best_layer import CHOICE, choose_layer, memory_miou
-from .feature_cache import FeatureExtractor, LabelledImages, LayerMaps, ViewPairs
+from .feature_cache import FeatureExtractor, LayerMaps
 from .features import FrozenEncoder
 from .from_config import EvaluationData
 from .label_checks import absent_classes
@@ -24,6 +24,7 @@ from .protocols import (
     overcluster,
     statistics,
 )
+from .sources import LabelledImages, ViewPairs
 
 #: results by layer, protocol and name
 Results = dict[str, dict[str, dict[str, float]]]

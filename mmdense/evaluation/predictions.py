@@ -11,10 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .feature_cache import LabelledImages, LayerMaps
+from .feature_cache import LayerMaps
 from .memory import IGNORE
 from .predictors import Predictor
 from .report import write_file
+from .sources import LabelledImages
 
 #: folders of what is written
 IMAGES, LABELS, PREDICTIONS = 'images', 'labels', 'predictions'

@@ -78,5 +78,5 @@ def finetune(config: str, checkpoint: str, options: dict[str, Any], seed: int, w
                               partial(run_logged, root=ROOT, keep=(lock,)), say)
     if failures:
         raise ValueError('finetune: ' + '\n'.join(failures))
-    return {name: steps[-1].result()['metrics']['finetune']['']['mIoU']
+    return {name: round(steps[-1].result()['metrics']['finetune']['']['mIoU'], 2)
             for name, steps in chains.items()}

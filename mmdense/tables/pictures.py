@@ -1,7 +1,7 @@
 """What the rows of a table predict, side by side on a few images."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -10,8 +10,27 @@ from PIL import Image
 from mmdense.evaluation.predictions import IMAGES, LABELS, PREDICTIONS
 from mmdense.visualization.figures import save
 
+from .steps import PREDICTIONS as STEP_PREDICTIONS
+from .steps import Step
+
 #: inches of a column
 WIDTH = 2.0
+
+
+def prediction_folders(chains: Sequence[Sequence[Step]]) -> dict[str, Path]:
+    """Return the folder of predictions of each row's lowest seed that has one, by row.
+
+    Args:
+        chains: in the order of the rows.
+    """
+    found: dict[str, tuple[int, Path]] = {}
+    for step in (step for steps in chains for step in steps if step.name == 'evaluate'):
+        folder = step.folder / STEP_PREDICTIONS
+        if step.result() is not None and folder.is_dir():
+            other = found.get(step.row)
+            found[step.row] = (step.seed, folder) if other is None else min(
+                other, (step.seed, folder))
+    return {row: folder for row, (_, folder) in found.items()}
 
 
 def _image(path: Path) -> Image.Image | None:

@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -260,19 +260,3 @@ def chain(table: Table, row: Row, seed: int, settings: Settings) -> list[Step]:
             steps += train_and_test(row, seed, f'lr{rate:g}', tuning.config, options,
                                     tuning.options, settings, start)
     return steps
-
-
-def prediction_folders(chains: Sequence[Sequence[Step]]) -> dict[str, Path]:
-    """Return the folder of predictions of each row's lowest seed that has one, by row.
-
-    Args:
-        chains: in the order of the rows.
-    """
-    found: dict[str, tuple[int, Path]] = {}
-    for step in (step for steps in chains for step in steps if step.name == 'evaluate'):
-        folder = step.folder / PREDICTIONS
-        if step.result() is not None and folder.is_dir():
-            other = found.get(step.row)
-            found[step.row] = (step.seed, folder) if other is None else min(
-                other, (step.seed, folder))
-    return {row: folder for row, (_, folder) in found.items()}
