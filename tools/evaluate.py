@@ -1,18 +1,24 @@
-"""Measure frozen features: k-NN, linear probes, clusters, correspondence between views.
+"""Measure frozen features: k-NN, linear probes, clusters, correspondence, statistics.
 
 python tools/evaluate.py configs/densecl_r18_camvid.py CHECKPOINT
 python tools/evaluate.py CONFIG CHECKPOINT --protocol knn linear correspondence --layers C3 C4 C5 \
     --cache work_dirs/features --json results.json
 
-CONFIG is of pretraining with `test_cfg.memory`, or of any mmseg segmentor. The last line of the
+CONFIG is of pretraining with `test_cfg.memory`, or of any mmseg segmentor. The protocol `finetune`
+trains a segmentor (configs/finetune/) from the checkpoint, and tests it. The last line of the
 output is one JSON object.
 """
 from __future__ import annotations
 
 import argparse
-import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
@@ -20,29 +26,23 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from mmdense.engine.checkpoint_hook import write_whole
 from mmdense.engine.run_config import load_config, require_checkpoint
 from mmdense.errors import run_command
-from mmdense.evaluation.feature_cache import FeatureExtractor, ViewPairs
-from mmdense.evaluation.features import FrozenEncoder
-from mmdense.evaluation.from_config import EvaluationData, build_data, build_random, load_trained
-from mmdense.evaluation.protocols import (
-    baselines,
-    beside_random,
-    correspondence,
-    knn,
-    linear,
-    overcluster,
-)
-
-PROTOCOLS = ('knn', 'linear', 'overcluster', 'correspondence')
+from mmdense.evaluation.best_layer import CHOICE, choose_layer
+from mmdense.evaluation.dilation import find_stages, stage_strides
+from mmdense.evaluation.from_config import build_data, build_random, load_trained
+from mmdense.evaluation.measuring import Request, measure
+from mmdense.evaluation.protocols import PROTOCOLS, beside_random, decimals
+from mmdense.evaluation.report import to_json, write_file
+from mmdense.tables.finetuning import check_finetuning, finetune
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Measure frozen features')
     parser.add_argument('config', help='config file, of pretraining or of a segmentor')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--protocol', nargs='+', choices=PROTOCOLS, default=['knn'])
+    parser.add_argument('--protocol', nargs='+', choices=[*PROTOCOLS, 'finetune'],
+                        default=['knn'], help='default: knn; finetune trains a segmentor')
     parser.add_argument('--layers', nargs='+', default=['last'], metavar='LAYER',
                         help='maps: of a ResNet C2 to C5, else the place in what the backbone '
                              'returns; default: the last')
@@ -59,50 +59,28 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--no-random', action='store_true',
                         help='without a random network beside the checkpoint')
     parser.add_argument('--json', metavar='FILE', help='also write the results to a file')
+    parser.add_argument('--predictions', metavar='DIR',
+                        help='folder for predictions of the first query images: of the linear '
+                             'probe if it is measured, else k-NN; at the best layer, else the last')
+    parser.add_argument('--images', type=int, default=6,
+                        help='of --predictions (default: 6)')
+    parser.add_argument('--work-dir', help='of finetune; default: work_dirs/<config>_finetune')
+    parser.add_argument('--processes', type=int, default=2, help='of finetune (default: 2)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='change settings of the config')
-    parser.set_defaults(launcher='none', work_dir=None)
+    parser.set_defaults(launcher='none')
     return parser.parse_args()
 
 
-def measure(model: BaseModel, name: str, data: EvaluationData, args: argparse.Namespace,
-            bars: Progress) -> dict[str, dict[str, dict[str, float]]]:
-    """Return the results of one model by layer and protocol."""
-    settings = data.settings
-    encoder = FrozenEncoder(model, settings['stride'] or None)
-    extractor = FeatureExtractor(encoder, args.cache,
-                                 data.memory if settings['recalibrate_bn'] else None,
-                                 data.batch_size, data.num_workers)
+def tracker(bars: Progress, name: str) -> Callable:
+    """Return what shows the passes over images of a network as bars."""
+    @contextmanager
+    def track(what: str, total: int) -> Iterator[Callable[[], None]]:
+        bar = bars.add_task(f'{name}, {what}', total=total)
+        yield lambda: bars.advance(bar)
+        bars.update(bar, completed=total)
 
-    def extract(source, what):
-        bar = bars.add_task(f'{name}, {what}', total=len(source))
-        found = extractor.extract(source, args.layers, lambda: bars.advance(bar))
-        bars.update(bar, completed=len(source))
-        return found
-
-    found = {layer: {} for layer in args.layers}
-    choice = dict(per_image=data.per_image, seed=args.seed, device=encoder.device)
-    if {'knn', 'linear', 'overcluster'} & set(args.protocol):
-        memory, queries = extract(data.memory, 'memory'), extract(data.queries, 'queries')
-        beside = {}        # maps of one size have the same baselines
-        for layer, results in found.items():
-            given = memory[layer], queries[layer], len(data.classes)
-            sizes = tuple(maps.shape[1:] for maps in queries[layer].maps)
-            beside[sizes] = beside.get(sizes) or baselines(*given)
-            if 'knn' in args.protocol:
-                results['knn'] = knn(*given, settings['k'], settings['beta'], **choice)
-            if 'linear' in args.protocol:
-                results['linear'] = linear(*given, **choice)
-            if 'overcluster' in args.protocol:
-                results['overcluster'] = overcluster(*given[1:], args.clusters, args.seed)
-            for numbers in results.values():
-                numbers.update(beside[sizes])
-        del memory, queries
-    if 'correspondence' in args.protocol:
-        pairs = extract(ViewPairs(data.queries, args.seed), 'views')
-        for layer, results in found.items():
-            results['correspondence'] = correspondence(pairs[layer], encoder.device)
-    return found
+    return track
 
 
 def tables(results: dict) -> list[Table]:
@@ -112,13 +90,66 @@ def tables(results: dict) -> list[Table]:
         rows = {layer: found[protocol] for layer, found in results.items() if protocol in found}
         if not rows:
             continue
-        table = Table('layer', title=f'{protocol}, per cent')
+        unit = 'no per cent' if protocol == 'statistics' else 'per cent'
+        table = Table('layer', title=f'{protocol}, {unit}')
         for column in next(iter(rows.values())):
             table.add_column(column.replace('_', ' '), justify='right')
         for layer, numbers in rows.items():
-            table.add_row(layer, *(f'{number:.2f}' for number in numbers.values()))
+            table.add_row(layer, *('-' if math.isnan(number) else f'{number:.{decimals(protocol)}f}'
+                                   for number in numbers.values()))
         drawn.append(table)
     return drawn
+
+
+def warn_of_stride(model: BaseModel, stride: int | None) -> None:
+    """Print that a ResNet's maps are all finer than the largest stride allows."""
+    stages = find_stages(model.backbone)
+    strides = stage_strides(model.backbone, stages) if stages else []
+    if stride and strides and max(strides) < stride:
+        print(f'warning: stride {stride} changes nothing: the stages of '
+              f'{type(model.backbone).__name__} have strides {strides}')
+
+
+def say_best_layer(results: dict, best: str | None) -> None:
+    """Print which of several layers is the best one, or that none was chosen."""
+    if best is not None:
+        print(f'best layer: {best}, by k-NN of memory images in each other '
+              f'({results[best]["knn"][CHOICE]:.2f}); chosen without the queries')
+    elif len(results) > 1 and all('knn' in found for found in results.values()):
+        print('best layer: none chosen; even and odd memory images both need a labelled pixel')
+
+
+def measure_frozen(cfg: Config, args: argparse.Namespace, request: Request) -> dict:
+    """Print the tables of frozen protocols; return what the report says of them."""
+    data = build_data(cfg, args.config, request.labels)
+    if args.stride is not None:
+        data.settings['stride'] = args.stride
+    if args.no_recalibrate_bn:
+        data.settings['recalibrate_bn'] = False
+    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
+               TimeRemainingColumn())
+    model = load_trained(cfg, args.checkpoint, args.seed)
+    warn_of_stride(model, data.settings['stride'])
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        found = measure(model, data, request, tracker(bars, 'checkpoint'))
+        results = found.results
+        if not args.no_random:
+            of_random = measure(build_random(cfg, args.seed), data,
+                                replace(request, predictions=None),
+                                tracker(bars, 'random')).results
+            results = {layer: {protocol: beside_random(numbers, of_random[layer][protocol])
+                               for protocol, numbers in own.items()}
+                       for layer, own in results.items()}
+    best, console = choose_layer(results), Console()
+    for table in tables(results):
+        console.print(table)
+    say_best_layer(results, best)
+    if found.absent:
+        print(f'warning: no memory image shows {", ".join(found.absent)}, which query images do: '
+              'never predicted, mIoU 0 each')
+    return dict(settings=data.settings, memory_images=len(data.memory),
+                query_images=len(data.queries), best_layer=best, absent_classes=found.absent,
+                results=results)
 
 
 def main() -> None:
@@ -127,31 +158,23 @@ def main() -> None:
     cfg = load_config(args)
     require_checkpoint(args.checkpoint)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    data = build_data(cfg, args.config)
-    if args.stride is not None:
-        data.settings['stride'] = args.stride
-    if args.no_recalibrate_bn:
-        data.settings['recalibrate_bn'] = False
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
-               TimeRemainingColumn())
-    model = load_trained(cfg, args.checkpoint, args.seed)
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        results = measure(model, 'checkpoint', data, args, bars)
-        if not args.no_random:
-            of_random = measure(build_random(cfg, args.seed), 'random', data, args, bars)
-            results = {layer: {protocol: beside_random(numbers, of_random[layer][protocol])
-                               for protocol, numbers in found.items()}
-                       for layer, found in results.items()}
-    report = dict(config=args.config, checkpoint=args.checkpoint, seed=args.seed,
-                  settings=data.settings, memory_images=len(data.memory),
-                  query_images=len(data.queries), results=results)
-    console = Console()
-    for table in tables(results):
-        console.print(table)
-    text = json.dumps(report)
+    frozen = tuple(protocol for protocol in args.protocol if protocol != 'finetune')
+    report = dict(config=args.config, checkpoint=args.checkpoint, seed=args.seed)
+    if 'finetune' in args.protocol:
+        check_finetuning(cfg, args.config, args.checkpoint)
+    if frozen:
+        request = Request(frozen, tuple(dict.fromkeys(args.layers)), args.clusters, args.seed,
+                          args.cache, args.predictions, args.images)
+        report |= measure_frozen(cfg, args, request)
+    if 'finetune' in args.protocol:
+        report['finetune'] = finetune(
+            args.config, args.checkpoint, args.cfg_options or {}, args.seed,
+            args.work_dir or f'work_dirs/{Path(args.config).stem}_finetune', args.processes,
+            not args.no_random, partial(print, flush=True))
+    text = to_json(report)
+    print(text, flush=True)
     if args.json:
-        write_whole(text.encode(), args.json)
-    print(text)
+        write_file(text.encode(), args.json, '--json')
 
 
 if __name__ == '__main__':

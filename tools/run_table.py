@@ -3,8 +3,9 @@
 python tools/run_table.py configs/tables/small.py
 python tools/run_table.py TABLE --rows 'random' 'DenseCL, auto' --seeds 0 1 --budget 0.1
 
-Every command is printed as it runs and is one that a user types. Interrupted, it goes on where it
-stopped. Ends with exit code 1 if a row failed.
+Every command is printed as it runs and is one that a user types. With `--gpus 0 1 2` a row and
+seed runs on each GPU at once. Interrupted, it goes on where it stopped. Ends with exit code 1 if a
+row failed.
 """
 from __future__ import annotations
 
@@ -21,10 +22,12 @@ from mmdense.engine.checkpoint_hook import write_whole
 from mmdense.errors import run_command
 from mmdense.tables.definition import Table, check_seeds, read_table
 from mmdense.tables.markdown import page
+from mmdense.tables.pictures import draw_table_predictions, prediction_folders
 from mmdense.tables.plots import draw
 from mmdense.tables.results import record, write_csv, write_json
 from mmdense.tables.running import locked, missing, run_chains, run_logged
 from mmdense.tables.steps import Settings, Step, chain
+from mmdense.tables.workers import check_gpus, run_on_gpus
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -37,17 +40,21 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seeds', nargs='+', type=int, help="default: the table's")
     parser.add_argument('--budget', type=float, default=1.0,
                         help='share of every schedule, such as 0.1 for a rehearsal')
-    parser.add_argument('--processes', type=int, default=2, help='of a training (default: 2)')
+    many = parser.add_mutually_exclusive_group()
+    many.add_argument('--processes', type=int, help='of a training (default: 2)')
+    many.add_argument('--gpus', nargs='+', type=int, metavar='NUMBER',
+                      help='a row and seed on each of these at once, with one process')
     return parser.parse_args()
 
 
 def write_results(chains: list[list[Step]], table: Table, seeds: list[int], folder: Path) -> None:
-    """Write ``results.json``, ``results.csv``, ``results.md`` and ``plots/`` into a folder."""
+    """Write ``results.json``, ``.csv`` and ``.md``, ``plots/`` and ``predictions.png``."""
     records = [found for steps in chains if (found := record(steps))]
     write_json(records, table, folder / 'results.json')
     write_csv(records, folder / 'results.csv')
     write_whole(page(records, table, seeds).encode(), folder / 'results.md')
     draw(records, table, folder / 'plots')
+    draw_table_predictions(prediction_folders(chains), folder / 'predictions.png')
 
 
 def main() -> None:
@@ -58,7 +65,9 @@ def main() -> None:
     # results of rows and seeds that are not run now are shown as well
     seeds = sorted({*table.seeds, *chosen})
     folder = Path(args.work_dir or Path('work_dirs/tables') / table.path.stem)
-    settings = Settings(folder, ROOT / 'tools', args.budget, args.processes)
+    gpus = check_gpus(args.gpus) if args.gpus else ()
+    processes = 1 if gpus else 2 if args.processes is None else args.processes
+    settings = Settings(folder, ROOT / 'tools', args.budget, processes)
     chains = {(row.name, seed): chain(table, row, seed, settings)
               for row in table.rows for seed in seeds}
     # a seed of all rows before the next seed: an interrupted table has whole pairs
@@ -73,8 +82,16 @@ def main() -> None:
     with locked(folder) as lock, \
             Progress(*columns, console=console, speed_estimate_period=1e9) as bars:
         bar = bars.add_task('steps', total=sum(len(missing(steps)) for steps in wanted))
-        failures = run_chains(wanted, ROOT, partial(run_logged, root=ROOT, keep=(lock,)), say,
-                              lambda steps: bars.advance(bar, steps))
+        run = partial(run_logged, root=ROOT, keep=(lock,))
+
+        def done(steps: int) -> None:
+            bars.advance(bar, steps)
+
+        if gpus:
+            failures = run_on_gpus(wanted, gpus, ROOT, lambda gpu, stop: partial(
+                run, gpu=gpu, stop=stop), say, done)
+        else:
+            failures = run_chains(wanted, ROOT, run, say, done)
         write_results(list(chains.values()), table, seeds, folder)
     print(f'results: {folder / "results.md"}')
     if failures:

@@ -2,16 +2,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import print_log
@@ -19,24 +16,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mmdense.checkpoints import read_checkpoint
-from mmdense.datasets.transforms.geometric import RandomFlip, RandomResizedCrop
 
 from .dilation import find_stages
 from .features import FrozenEncoder, by_size, recalibrate_bn
-from .memory import IGNORE
 from .random_state import kept_random_state
-from .segmentation import RECALIBRATION_IMAGES, label_map
+from .segmentation import RECALIBRATION_IMAGES
+from .sources import LabelledImages, ViewPairs, digest
 
 #: counts up when the files' content, or how maps are made from images, changes
 FORMAT = 1
-#: share of the image in a view of :class:`ViewPairs`, and by how much its shape may differ
-VIEW_AREA = (0.4, 1.0)
-VIEW_ASPECT = (3 / 4, 4 / 3)
-
-
-def digest(*parts: Any) -> str:
-    """Return the sha256, in hex, of parts that json can write; other objects count as text."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def encoder_key(encoder: FrozenEncoder) -> str:
@@ -75,83 +63,6 @@ def layer_number(encoder: FrozenEncoder, layer: str) -> int:
     known = "'last' or the place of a map (0, 1, …)"
     raise ValueError(f'layer {layer!r}: {what} has no such map; expected '
                      + (', '.join([*names, known]) if names else known))
-
-
-class LabelledImages(Dataset):
-    """Images of a labelled mmseg dataset with their labels, and a key that says what they are.
-
-    An item is the image (C, H, W) and ``dict(labels=(H', W') int16)``, 255 = ignored.
-
-    Args:
-        dataset: built, its pipeline ends with ``PackSegInputs``.
-        cfg: its config, for the key.
-        num_classes: labels are below it.
-
-    Raises:
-        FileNotFoundError: a file of the dataset is not there.
-        ValueError: from an item: no labels, or a label outside the classes.
-    """
-
-    def __init__(self, dataset: Any, cfg: dict, num_classes: int) -> None:
-        self.dataset, self.num_classes = dataset, num_classes
-        files = []
-        for number in range(len(dataset)):
-            info = dataset.get_data_info(number)
-            files += [self._state(info[name]) for name in ('img_path', 'seg_map_path')
-                      if info.get(name)]
-        self.key = digest('labelled images', cfg, num_classes, files)
-
-    @staticmethod
-    def _state(path: str) -> tuple[str, int, int]:
-        try:
-            found = os.stat(path)
-        except OSError:
-            raise FileNotFoundError(f'{path}, which the dataset lists, is not there') from None
-        return os.path.abspath(path), found.st_size, found.st_mtime_ns
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        sample = self.dataset[index]
-        labels = label_map(sample['data_samples'])
-        wrong = labels[(labels != IGNORE) & ((labels < 0) | (labels >= self.num_classes))]
-        if len(wrong):
-            raise ValueError(
-                f"{sample['data_samples'].get('seg_map_path')}: label {int(wrong.max())} is "
-                f'outside the {self.num_classes} classes (0 to {self.num_classes - 1}, and '
-                f'{IGNORE} for ignored pixels)')
-        return sample['inputs'], dict(labels=labels.short())
-
-
-class ViewPairs(Dataset):
-    """Two random views of each image: crops at the image's own size, the second maybe mirrored.
-
-    Items 2 i and 2 i + 1 are the views of image i: (C, H, W) and ``dict(box=(4,) float32
-    half-open pixels of the image, flip=() bool)``. Nothing but the place changes.
-
-    Args:
-        images: whose images are cut.
-        seed: of the crops; the global random state is not changed.
-    """
-
-    def __init__(self, images: LabelledImages, seed: int = 0) -> None:
-        self.images, self.seed = images, seed
-        self.key = digest('view pairs', images.key, seed, VIEW_AREA, VIEW_ASPECT)
-
-    def __len__(self) -> int:
-        return 2 * len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
-        image = self.images[index // 2][0].permute(1, 2, 0).numpy()
-        height, width = image.shape[:2]
-        aspect = [width / height * bound for bound in VIEW_ASPECT]
-        with kept_random_state():
-            np.random.seed((self.seed * 1_000_003 + index) % 2 ** 32)
-            view = RandomResizedCrop((height, width), VIEW_AREA, aspect)(dict(img=image))
-            view = RandomFlip(0.5 if index % 2 else 0.)(view)
-        pixels = torch.from_numpy(np.ascontiguousarray(view['img'].transpose(2, 0, 1)))
-        return pixels, dict(box=torch.from_numpy(view['box']), flip=torch.tensor(view['flip']))
 
 
 @dataclass

@@ -20,9 +20,10 @@ from mmdense.checkpoints import PretrainedBackbone
 from mmdense.datasets.checks import check_dataset_paths
 from mmdense.models.selfsup.base import DenseSSL
 
-from .feature_cache import LabelledImages
 from .loops import build_dataset, check_datasets
+from .protocols import LABELLED
 from .random_state import kept_random_state
+from .sources import LabelledImages, describe
 
 
 def without_weights(cfg: Any) -> Any:
@@ -94,6 +95,31 @@ def _with_pipeline(dataset: dict, pipeline: list[dict]) -> dict:
     return {**dataset, 'pipeline': pipeline}
 
 
+def _without_labels(dataset: dict) -> dict:
+    """Return a dataset's config, and those inside, whose pipelines load no labels."""
+    found = dict(dataset)
+    if found.get('dataset'):
+        found['dataset'] = _without_labels(found['dataset'])
+    if found.get('datasets'):
+        found['datasets'] = [_without_labels(part) for part in found['datasets']]
+    if found.get('pipeline'):
+        found['pipeline'] = [step for step in found['pipeline']
+                             if 'LoadAnnotations' not in str(step['type'])]
+    return found
+
+
+def _checked(loader: dict, where: str, labels: bool) -> dict:
+    """Return a loader's config whose files are there; label maps that are not needed may miss."""
+    try:
+        check_dataset_paths(loader['dataset'], where)
+    except FileNotFoundError:
+        if labels:
+            raise
+        check_dataset_paths(loader['dataset'], where, labels=False)
+        return {**loader, 'dataset': _without_labels(loader['dataset'])}
+    return loader
+
+
 @dataclass
 class EvaluationData:
     """The labelled images of a frozen evaluation.
@@ -101,7 +127,7 @@ class EvaluationData:
     Attributes:
         memory: to learn from.
         queries: to be segmented.
-        classes: their names.
+        classes: their names; empty where labels are not needed and there are none.
         batch_size: of the memory's loader; BatchNorm statistics are averaged over such batches.
         num_workers: of the queries' loader.
         settings: ``k``, ``beta``, ``memory_size``, ``stride`` and ``recalibrate_bn`` of the
@@ -128,7 +154,8 @@ class EvaluationData:
         return None if size is None else size // images
 
 
-def _parts(cfg: Config, name: str, segmentor: bool) -> tuple[dict, dict, dict, str, str]:
+def _parts(cfg: Config, name: str, segmentor: bool,
+           labels: bool) -> tuple[dict, dict, dict, str, str]:
     """Return the loader configs of memory and queries, the loop's config, and where they stand."""
     for part in ('test', 'val'):
         loop, queries = cfg.get(f'{part}_cfg') or {}, cfg.get(f'{part}_dataloader')
@@ -139,6 +166,8 @@ def _parts(cfg: Config, name: str, segmentor: bool) -> tuple[dict, dict, dict, s
         raise ValueError(f'{name} has no val_dataloader: it gives the images to be segmented')
     pipeline = _pipeline(queries['dataset'])
     if not segmentor or not train or not pipeline:
+        if not labels:      # the memory would only give BatchNorm statistics
+            return queries, queries, cfg.get('val_cfg') or {}, 'val_dataloader', 'val_dataloader'
         raise ValueError(
             f'{name} names no labelled memory images: expected test_cfg.memory (a dataloader), or '
             'a segmentor with train_dataloader and a pipeline in val_dataloader.dataset')
@@ -147,8 +176,29 @@ def _parts(cfg: Config, name: str, segmentor: bool) -> tuple[dict, dict, dict, s
     return memory, queries, cfg.get('val_cfg') or {}, 'train_dataloader', 'val_dataloader'
 
 
-def build_data(cfg: Config, name: str) -> EvaluationData:
-    """Build the labelled datasets of a pretraining or a segmentor's config.
+def is_segmentor(cfg: Config) -> bool:
+    """Return whether a config's model is an mmseg segmentor; its default scope is set."""
+    with MODELS.switch_scope_and_registry(None) as registry:     # of the default scope
+        kind = registry.get(cfg.model['type'])
+    return isinstance(kind, type) and issubclass(kind, BaseSegmentor)
+
+
+def _images(dataset: Any, cfg: dict, part: str, num_classes: int | None,
+            labels: bool) -> LabelledImages:
+    if not len(dataset):
+        raise ValueError(f'the {part} dataset ({describe(cfg)}) has no images')
+    images = LabelledImages(dataset, cfg, num_classes, optional=not labels)
+    first = dataset[0]['data_samples'] if labels else ()
+    if labels and 'gt_sem_seg' not in first:
+        raise ValueError(
+            f'the {part} dataset ({describe(cfg)}) gives no labels, its first image is '
+            f'{first.get("img_path")}: {", ".join(LABELLED)} need LoadAnnotations before '
+            'PackSegInputs; correspondence and statistics need no labels')
+    return images
+
+
+def build_data(cfg: Config, name: str, labels: bool = True) -> EvaluationData:
+    """Build the datasets of a pretraining or a segmentor's config.
 
     Memory is ``test_cfg.memory`` and queries are ``test_dataloader``, as in ``tools/test.py``; or
     else ``val_cfg.memory`` and ``val_dataloader``; of a segmentor without either
@@ -157,23 +207,23 @@ def build_data(cfg: Config, name: str) -> EvaluationData:
     Args:
         cfg: its default scope is set.
         name: of the config, for messages.
+        labels: whether they are needed. Where not, the queries of ``val_dataloader`` are the
+            memory as well if there is no other.
 
     Raises:
-        FileNotFoundError, ValueError: no such datasets in the config or on the disk, or they
-            have different classes.
+        FileNotFoundError, ValueError: no such datasets in the config or on the disk, without
+            images or labels, or they have different classes.
     """
-    with MODELS.switch_scope_and_registry(None) as registry:     # of the default scope
-        kind = registry.get(cfg.model['type'])
-    segmentor = isinstance(kind, type) and issubclass(kind, BaseSegmentor)
-    memory, queries, loop, *places = _parts(cfg, name, segmentor)
-    for loader, where in zip((memory, queries), places, strict=True):
-        check_dataset_paths(loader['dataset'], where)
+    memory, queries, loop, *places = _parts(cfg, name, is_segmentor(cfg), labels)
+    loaders = [_checked(loader, where, labels)
+               for loader, where in zip((memory, queries), places, strict=True)]
     built = [build_dataset(loader, part)
-             for loader, part in ((memory, 'memory'), (queries, 'query'))]
-    num_classes = check_datasets(*built)
-    images = [LabelledImages(dataset, loader['dataset'], num_classes)
-              for dataset, loader in zip(built, (memory, queries), strict=True)]
+             for loader, part in zip(loaders, ('memory', 'query'), strict=True)]
+    classes = tuple(getattr(built[1], 'metainfo', {}).get('classes') or ())
+    num_classes = check_datasets(*built) if labels else len(classes) or None
+    images = [_images(dataset, loader['dataset'], part, num_classes, labels)
+              for dataset, loader, part in zip(built, loaders, ('memory', 'query'), strict=True)]
     defaults = dict(k=30, beta=0.02, memory_size=102_400, stride=8, recalibrate_bn=True)
     known = {key: loop.get(key, value) for key, value in defaults.items()}
-    return EvaluationData(*images, tuple(built[1].metainfo['classes']),
-                          memory.get('batch_size', 1), queries.get('num_workers', 0), known)
+    return EvaluationData(*images, classes, memory.get('batch_size', 1),
+                          queries.get('num_workers', 0), known)

@@ -1,22 +1,18 @@
 """Protocols of frozen evaluation on extracted maps.
 
-Dense k-NN, linear probe, over-clustering, correspondence.
+Dense k-NN, linear probe, over-clustering, correspondence, statistics without labels.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from mmdense.structures import Views
 
-from .baselines import MeanIoU, PositionPrior, ceiling, upsample
+from .baselines import MeanIoU, PositionPrior, ceiling
 from .feature_cache import LayerMaps
-from .knn import knn_vote
-from .linear_probe import fit_linear_probe, predict
-from .memory import cell_histograms, choose_cells
+from .memory import cell_histograms
 from .monitor_hook import places_in_second_view
 from .overclustering import (
     confusion,
@@ -26,51 +22,24 @@ from .overclustering import (
     matched_miou,
     upsample_clusters,
 )
-from .statistics import correspondence_accuracy
+from .predictors import CPU, knn_predictor, linear_predictors, score
+from .statistics import correspondence_accuracy, effective_rank, feature_std
 
-CPU = torch.device('cpu')
+#: what tools/evaluate.py measures with frozen features
+PROTOCOLS = ('knn', 'linear', 'overcluster', 'correspondence', 'statistics')
+#: those of them that need labels
+LABELLED = ('knn', 'linear', 'overcluster')
 #: beginnings of the names of numbers that no feature enters
 BASELINES = ('position_prior_', 'ceiling_')
 #: distances, in cells, within which a match counts as right
 TOLERANCES = (1, 2)
+#: cells of all images together that :func:`statistics` looks at, at most (one of each image)
+SAMPLE = 16_384
 
 
-def labelled_cells(memory: LayerMaps, num_classes: int, per_image: int | None = None,
-                   seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Return the cells of labelled maps that have a labelled pixel, with their pixels' classes.
-
-    Args:
-        memory: maps (D, h, w) with ``labels`` (H, W).
-        num_classes: labels are below it; 255 = ignored.
-        per_image: cells that an image gives at most, rare classes first; None = all.
-        seed: of this choice, which is that of ``DenseKNNLoop``.
-
-    Returns:
-        (N, D) float32 features as they are, and (N, C) float32 pixel counts.
-
-    Raises:
-        ValueError: not one labelled cell.
-    """
-    features, histograms = [], []
-    for number, (maps, beside) in enumerate(zip(memory.maps, memory.beside, strict=True)):
-        counts = cell_histograms(beside['labels'].long(), *maps.shape[1:], num_classes)
-        cells = choose_cells(counts, per_image, seed * 1_000_003 + number)
-        features.append(maps.flatten(1).t()[cells])
-        histograms.append(counts[cells])
-    if not sum(map(len, features)):
-        raise ValueError('no pixel of the memory images is labelled')
-    return torch.cat(features), torch.cat(histograms)
-
-
-def _score(predictors: dict[str, Callable[[Tensor, tuple[int, int]], Tensor]], queries: LayerMaps,
-           num_classes: int) -> dict[str, float]:
-    """Return the mIoU of each predictor of a map and a size."""
-    found = {name: MeanIoU(num_classes) for name in predictors}
-    for maps, beside in zip(queries.maps, queries.beside, strict=True):
-        labels = beside['labels'].long()
-        for name, predictor in predictors.items():
-            found[name].add(predictor(maps, tuple(labels.shape)).cpu(), labels)
-    return {name: iou.compute(len(queries.maps)) for name, iou in found.items()}
+def decimals(protocol: str) -> int:
+    """Return how many decimals its numbers are shown with; those of statistics are no per cent."""
+    return 3 if protocol == 'statistics' else 2
 
 
 def baselines(memory: LayerMaps, queries: LayerMaps, num_classes: int) -> dict[str, float]:
@@ -122,17 +91,8 @@ def knn(memory: LayerMaps, queries: LayerMaps, num_classes: int, k: int = 30, be
     Raises:
         ValueError: no labelled cell, k < 1, beta <= 0.
     """
-    if k < 1 or beta <= 0:
-        raise ValueError(f'k={k}, beta={beta}: dense k-NN needs k >= 1 and beta > 0')
-    keys, counts = labelled_cells(memory, num_classes, per_image, seed)
-    keys = F.normalize(keys.to(device), dim=1)
-    shares = F.normalize(counts.to(device), p=1, dim=1)
-
-    def predictor(maps: Tensor, size: tuple[int, int]) -> Tensor:
-        unit = F.normalize(maps.to(device).flatten(1).t(), dim=1)
-        return upsample(knn_vote(unit, keys, shares, k, beta), *maps.shape[1:], size)
-
-    return _score(dict(mIoU=predictor), queries, num_classes)
+    predictor = knn_predictor(memory, num_classes, k, beta, per_image, seed, device)
+    return score(dict(mIoU=predictor), queries, num_classes)
 
 
 def linear(memory: LayerMaps, queries: LayerMaps, num_classes: int, per_image: int | None = None,
@@ -153,16 +113,8 @@ def linear(memory: LayerMaps, queries: LayerMaps, num_classes: int, per_image: i
     Raises:
         ValueError: no labelled cell, features that are not finite.
     """
-    features, counts = (rows.to(device)
-                        for rows in labelled_cells(memory, num_classes, per_image, seed))
-    probes = {name: fit_linear_probe(features, counts, batch_norm, seed=seed)
-              for name, batch_norm in (('mIoU', True), ('plain_mIoU', False))}
-
-    def predictor(probe: torch.nn.Module) -> Callable[[Tensor, tuple[int, int]], Tensor]:
-        return lambda maps, size: predict(probe, maps.to(device), size)
-
-    return _score({name: predictor(probe) for name, probe in probes.items()}, queries,
-                  num_classes)
+    predictors = linear_predictors(memory, num_classes, per_image, seed, device)
+    return score(predictors, queries, num_classes)
 
 
 @torch.no_grad()
@@ -243,6 +195,30 @@ def correspondence(pairs: LayerMaps, device: torch.device | str = CPU) -> dict[s
         raise ValueError(f'correspondence: no cell of {len(pairs.maps) // 2} images is in both '
                          'views')
     return {name: round(100 * value / total, 2) for name, value in right.items()}
+
+
+@torch.no_grad()
+def statistics(queries: LayerMaps, seed: int = 0) -> dict[str, float]:
+    """Return numbers of the maps that need no labels; they are not per cent.
+
+    Args:
+        queries: maps (D, h, w); the same number of cells of each is drawn, ``SAMPLE`` together.
+        seed: of the drawing; the global random state is neither read nor changed.
+
+    Returns:
+        ``effective_rank`` and ``feature_std`` (:mod:`~mmdense.evaluation.statistics`); nan of
+        features that are not finite.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    count = max(1, SAMPLE // len(queries.maps))
+    cells = torch.cat([maps.flatten(1)[:, torch.randperm(maps[0].numel(), generator=generator)
+                                       [:count]] for maps in queries.maps], dim=1)
+    # the rank looks at evenly chosen ones of these: no period of the images may show in it
+    cells = cells[None, :, torch.randperm(cells.shape[1], generator=generator), None]
+    if not cells.isfinite().all():
+        return dict(effective_rank=math.nan, feature_std=math.nan)
+    return {name: round(float(measure(cells)), 4)
+            for name, measure in (('effective_rank', effective_rank), ('feature_std', feature_std))}
 
 
 def beside_random(found: dict[str, float], of_random: dict[str, float]) -> dict[str, float]:

@@ -9,10 +9,10 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmdense.evaluation.protocols import PROTOCOLS
+
 from .options import format_options
 
-#: what tools/evaluate.py measures
-PROTOCOLS = ('knn', 'linear', 'overcluster', 'correspondence')
 #: set by the table itself
 RESERVED = ('randomness.seed', 'work_dir', 'launcher', 'resume')
 

@@ -3,8 +3,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mmdense.evaluation.best_layer import CHOICE
+from mmdense.evaluation.protocols import decimals
+
 from .definition import Table
-from .results import BASELINES, BEST, Metric, values
+from .results import BASELINES, BEST, BEST_LAYER, Metric, values
+from .signals import signals
 from .statistics import ERRORS, PAIRS, mean_of, paired
 
 Values = dict[str, dict[Metric, dict[int, float]]]
@@ -21,21 +25,22 @@ def measured(of_rows: Values) -> list[Metric]:
     return [metric for metric in found if not metric.name.startswith(BASELINES)]
 
 
-def _mean(seeds: dict[int, float] | None) -> str:
-    return str(mean_of(list(seeds.values()))) if seeds else ''
+def _mean(seeds: dict[int, float] | None, protocol: str) -> str:
+    return mean_of(list(seeds.values())).text(decimals(protocol)) if seeds else ''
 
 
 def _beside(of_rows: Values, protocol: str, layer: str, name: str) -> str:
     """Return what all rows have as a baseline, as one number, or as the range of several."""
     found = [value for row in of_rows.values()
              for value in row.get(Metric(protocol, layer, name), {}).values()]
-    low, high = f'{min(found):.2f}' if found else '', f'{max(found):.2f}' if found else ''
+    low, high = (f'{bound(found):.{decimals(protocol)}f}' if found else '' for bound in (min, max))
     return low if low == high else f'{low} to {high}'
 
 
 def _baselines(of_rows: Values, protocol: str, layers: Sequence[str], name: str
                ) -> list[list[str]]:
-    kind = name.rpartition('_')[2] if name.endswith('mIoU') else name
+    # the baselines of mIoU are of the queries
+    kind = name.rpartition('_')[2] if name.endswith('mIoU') and name != CHOICE else name
     rows = []
     for title, start in (('*position prior*', 'position_prior_'), ('*ceiling*', 'ceiling_')):
         cells = [_beside(of_rows, protocol, layer, start + kind) for layer in layers]
@@ -47,14 +52,19 @@ def _baselines(of_rows: Values, protocol: str, layers: Sequence[str], name: str
 
 def _results(of_rows: Values) -> list[str]:
     lines, metrics = [], measured(of_rows)
+    if any(metric.layer == BEST_LAYER for metric in metrics):
+        lines += [f'*{BEST_LAYER}*: the one with the highest knn {CHOICE} (k-NN of memory images '
+                  'in each other), for each row and seed; the queries have no part in it.', '']
     for protocol, name in dict.fromkeys((one.protocol, one.name) for one in metrics):
         layers = [one.layer for one in metrics if (one.protocol, one.name) == (protocol, name)]
         rows = []
         for row, found in of_rows.items():
             own = [found.get(Metric(protocol, layer, name)) for layer in layers]
             if any(own):
-                rows.append([row, str(max(len(seeds or ()) for seeds in own)), *map(_mean, own)])
-        lines += [f'## {protocol}, {name}', '']
+                rows.append([row, str(max(len(seeds or ()) for seeds in own)),
+                             *(_mean(seeds, protocol) for seeds in own)])
+        unit = ' (no per cent)' if protocol == 'statistics' else ''
+        lines += [f'## {protocol}, {name}{unit}', '']
         if BEST in layers:
             lines += ['The best learning rate of a row is the one with the highest mean here, on '
                       'the images that are scored.', '']
@@ -66,14 +76,15 @@ def _results(of_rows: Values) -> list[str]:
 def _differences(of_rows: Values, table: Table) -> list[str]:
     first, rows = table.rows[0].name, []
     for metric in measured(of_rows):
-        # each rate of fine-tuning alone is a part of the choice
-        if metric.protocol == 'finetune' and metric.layer != BEST:
+        # parts of a choice: each rate of fine-tuning alone, and what layers are chosen by
+        if metric.protocol == 'finetune' and metric.layer != BEST or metric.name == CHOICE:
             continue
         for row, found in of_rows.items():
             pair = None if row == first else paired(found.get(metric, {}),
                                                     of_rows.get(first, {}).get(metric, {}))
             if pair:
-                rows.append([row, str(metric), str(pair), str(pair.count), pair.verdict])
+                rows.append([row, str(metric), pair.text(decimals(metric.protocol)),
+                             str(pair.count), pair.verdict])
     if not rows:
         return []
     return [f'## Differences to {first}', '',
@@ -81,6 +92,17 @@ def _differences(of_rows: Values, table: Table) -> list[str]:
             f'"No difference seen" unless there are {PAIRS} pairs at least and the mean is more '
             f'than {ERRORS:g} standard errors from 0; many comparisons are made here, each alone.',
             '', *_lines(['row', 'metric', 'difference', 'pairs', 'verdict'], rows)]
+
+
+def _signals(records: Sequence[dict]) -> list[str]:
+    found = signals(records)
+    if not found:
+        return []
+    rows = [[str(one.metric), f'{one.correlation:.2f}', str(one.count)] for one in found]
+    return ['## Signals', '',
+            'Rank correlation (Spearman) with the linear mIoU of the same layer, over all rows and '
+            'seeds (n); seeds of a row are not independent of each other.', '',
+            *_lines(['metric', 'correlation', 'n'], rows)]
 
 
 def _cost(records: Sequence[dict]) -> list[str]:
@@ -119,10 +141,10 @@ def page(records: Sequence[dict], table: Table, seeds: Sequence[int]) -> str:
     """
     of_rows = {row.name: found for row in table.rows if (found := values(records, row.name))}
     lines = [f'# {table.path.stem}', '',
-             'Measured: mean ± standard error over seeds, per cent.', '']
+             'Measured: mean ± standard error over seeds, per cent unless said otherwise.', '']
     if records:
         lines += [*_provenance(records), *_results(of_rows), *_differences(of_rows, table),
-                  *_cost(records)]
+                  *_signals(records), *_cost(records)]
     there = {(one['row'], one['seed']): one for one in records}
     left = [f'- {row.name}, seed {seed}: {what}' for row in table.rows for seed in seeds
             if (what := ', '.join(there[row.name, seed]['not_run'])

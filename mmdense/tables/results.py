@@ -4,12 +4,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmdense.engine.checkpoint_hook import write_whole
+from mmdense.evaluation.best_layer import CHOICE, choose_layer
 
 from .definition import Table
 from .statistics import mean_of
@@ -19,6 +20,8 @@ from .steps import Step
 BASELINES = ('position_prior_', 'ceiling_', 'random_')
 #: the learning rate of fine-tuning with the highest mean
 BEST = 'best learning rate'
+#: the layer that the memory images choose for a row and seed
+BEST_LAYER = 'best layer'
 
 
 @dataclass(frozen=True, order=True)
@@ -50,18 +53,40 @@ def record(steps: Sequence[Step]) -> dict[str, Any] | None:
                         if result is None]}
 
 
-def values(records: Sequence[dict], row: str) -> dict[Metric, dict[int, float]]:
-    """Return a row's values by metric and seed, those at its best learning rate among them.
+def numbers_of(one: dict) -> Iterator[tuple[Metric, float]]:
+    """Yield the metrics of a record and their values, without those that could not be measured."""
+    for protocol, layers in one['metrics'].items():
+        for layer, numbers in layers.items():
+            for name, value in numbers.items():
+                if value is not None:
+                    yield Metric(protocol, layer, name), value
 
-    That rate is the one with the highest mean over the seeds that have all rates.
+
+def _at_best_layer(one: dict) -> Iterator[tuple[Metric, float]]:
+    by_layer: dict[str, dict] = {}
+    for protocol, layers in one['metrics'].items():
+        if protocol != 'finetune':
+            for layer, numbers in layers.items():
+                by_layer.setdefault(layer, {})[protocol] = numbers
+    best = choose_layer(by_layer)
+    for metric, value in numbers_of(one) if best is not None else ():
+        # the choice's own number is no measurement: it is the highest of several
+        if metric.layer == best and CHOICE not in metric.name:
+            yield Metric(metric.protocol, BEST_LAYER, metric.name), value
+
+
+def values(records: Sequence[dict], row: str) -> dict[Metric, dict[int, float]]:
+    """Return a row's values by metric and seed, those at its best layer and rate among them.
+
+    The layer is the one that the memory images of each seed choose, for all protocols; the
+    learning rate is the one with the highest mean over the seeds that have all rates.
     """
     found: dict[Metric, dict[int, float]] = {}
-    for one in records:
-        if one['row'] == row:
-            for protocol, layers in one['metrics'].items():
-                for layer, numbers in layers.items():
-                    for name, value in numbers.items():
-                        found.setdefault(Metric(protocol, layer, name), {})[one['seed']] = value
+    own = [one for one in records if one['row'] == row]
+    for pick in (numbers_of, _at_best_layer):
+        for one in own:
+            for metric, value in pick(one):
+                found.setdefault(metric, {})[one['seed']] = value
     rates = {metric: seeds for metric, seeds in found.items() if metric.protocol == 'finetune'}
     if rates:
         common = set.intersection(*map(set, rates.values()))

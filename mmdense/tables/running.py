@@ -8,6 +8,7 @@ import platform
 import shlex
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,10 @@ from .steps import RESULT, Step
 #: lines of a command's output that are shown where it failed
 LAST_LINES = 15
 ATTEMPTS = 'attempts.json'
+#: seconds within which a command that is to be stopped is told
+PATIENCE = 0.2
+#: networks are built one at a time: they draw from the process's one random state
+BUILDING = threading.Lock()
 
 
 class StepFailed(RuntimeError):
@@ -74,19 +79,42 @@ def provenance(root: Path) -> dict[str, str | None]:
     return found
 
 
-def run_logged(command: Sequence[str], log: Path, root: Path, keep: Sequence[int] = ()) -> None:
+class Stopped(Exception):
+    """A command that was ended because the whole run ends."""
+
+
+def _wait(process: subprocess.Popen, stop: threading.Event | None) -> int:
+    if stop is None:
+        return process.wait()
+    while True:
+        try:
+            return process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            if stop.is_set():
+                raise Stopped from None
+
+
+def run_logged(command: Sequence[str], log: Path, root: Path, keep: Sequence[int] = (),
+               gpu: int | None = None, stop: threading.Event | None = None) -> None:
     """Run a command with its output in ``log``.
 
     Args:
         root: folder of the package, where python finds it, installed or not.
         keep: file descriptors that the command inherits.
+        gpu: the only one that it sees; None = as this process.
+        stop: ends the command when it is set.
 
     Raises:
         StepFailed: it could not be started, or ended with another code than 0.
+        Stopped: ``stop`` was set.
     """
+    if stop is not None and stop.is_set():
+        raise Stopped
     parts = [str(root), os.environ.get('PYTHONPATH', '')]
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, parts)),
                    'PATH': f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'}
+    if gpu is not None:
+        environment['CUDA_VISIBLE_DEVICES'] = str(gpu)
     with log.open('w') as file:
         try:
             process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL,
@@ -94,7 +122,7 @@ def run_logged(command: Sequence[str], log: Path, root: Path, keep: Sequence[int
         except OSError as error:
             raise StepFailed(f'{command[0]} could not be started: {error}') from None
         try:
-            code = process.wait()
+            code = _wait(process, stop)
         except BaseException:
             # interrupted: a training ends its own processes, and goes on later
             process.terminate()
@@ -104,6 +132,8 @@ def run_logged(command: Sequence[str], log: Path, root: Path, keep: Sequence[int
                 process.kill()
                 process.wait()
             raise
+    if code and stop is not None and stop.is_set():
+        raise Stopped      # Ctrl-C reaches the commands as well
     if code:
         with log.open(errors='replace') as file:
             last = ''.join(deque(file, LAST_LINES)).rstrip()
@@ -154,7 +184,8 @@ def run_step(step: Step, root: Path, run: Callable[[list[str], Path], None],
             run(words, log)
         else:
             say(f'writing random weights into {step.folder}')
-            step.make()
+            with BUILDING:
+                step.make()
         found = step.read()
     except (ValueError, KeyError, OSError) as error:
         raise StepFailed(f'{type(error).__name__}: {error}') from error

@@ -17,8 +17,13 @@ class Mean:
     error: float | None
     count: int
 
+    def text(self, decimals: int = 2) -> str:
+        """Return the mean and, if there is one, the error behind ±."""
+        beside = '' if self.error is None else f' ± {self.error:.{decimals}f}'
+        return f'{self.mean:.{decimals}f}{beside}'
+
     def __str__(self) -> str:
-        return f'{self.mean:.2f}' + ('' if self.error is None else f' ± {self.error:.2f}')
+        return self.text()
 
 
 @dataclass(frozen=True)

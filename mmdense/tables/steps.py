@@ -16,11 +16,15 @@ from mmengine.registry import DefaultScope
 from mmdense.engine.checkpoint_hook import write_whole
 from mmdense.engine.run_config import latest_checkpoint
 from mmdense.evaluation.from_config import build_random
+from mmdense.evaluation.protocols import LABELLED
 
 from .definition import Row, Table
 from .options import budget_options, format_options, iterations_of, read_with
 
 RESULT = 'result.json'
+#: images whose predictions an evaluation keeps, and their folder in that of its step
+IMAGES = 4
+PREDICTIONS = 'predictions'
 
 
 @dataclass(frozen=True)
@@ -151,7 +155,7 @@ def _training(row: Row, seed: int, name: str, config: Path, options: dict[str, A
                 lambda: _describe(_need(latest(), folder)), checkpoint=latest, start=start)
 
 
-def _random(row: Row, seed: int, settings: Settings) -> Step:
+def random_weights(row: Row, seed: int, settings: Settings) -> Step:
     """Return the step that writes random weights of a row's network."""
     cfg = read_with(row.evaluate, row.evaluate_options)
     key = fingerprint('random', cfg.model.to_dict(), seed)
@@ -184,6 +188,10 @@ def _evaluation(row: Row, seed: int, table: Table, settings: Settings, start: St
     further = ['--cfg-options', *format_options(row.evaluate_options, row.name)] \
         if row.evaluate_options else []
 
+    # without labels nothing is predicted
+    pictures = ['--predictions', os.path.relpath(folder / PREDICTIONS), '--images', str(IMAGES)] \
+        if {*LABELLED} & {*table.protocols} else []
+
     def read() -> dict[str, Any]:
         if not path.is_file():
             raise ValueError(f'{path} was not written; expected the results of tools/evaluate.py')
@@ -196,31 +204,41 @@ def _evaluation(row: Row, seed: int, table: Table, settings: Settings, start: St
         lambda: ['python', settings.tool('evaluate.py'), os.path.relpath(row.evaluate),
                  _need(start.checkpoint(), start.folder), '--protocol', *table.protocols,
                  '--layers', *table.layers, '--seed', str(seed), '--json', os.path.relpath(path),
+                 *pictures,
                  # where random weights are a row, they are measured once
                  *([] if beside else ['--no-random']), *further], read, start=start)
 
 
-def _tuning(row: Row, seed: int, rate: float, table: Table, settings: Settings,
-            start: Step) -> list[Step]:
-    """Return fine-tuning from the checkpoint that ``start`` leaves, and its test."""
-    tuning = table.finetune
-    options = {**tuning.options, 'optim_wrapper.optimizer.lr': rate}
-    train = _training(row, seed, f'finetune_lr{rate:g}', tuning.config, options, settings, start)
+def train_and_test(row: Row, seed: int, label: str, config: Path, options: dict[str, Any],
+                   test_options: dict[str, Any], settings: Settings, start: Step) -> list[Step]:
+    """Return fine-tuning from the checkpoint that ``start`` leaves, and its test.
+
+    Args:
+        row, seed: what they belong to.
+        label: tells several fine-tunings of a row apart, such as ``lr0.001``; or empty.
+        config: of a segmentor.
+        options: changes to it in training.
+        test_options: changes to it in the test.
+        settings: how steps are run.
+        start: the step whose checkpoint the training takes.
+    """
+    tail = label and f'_{label}'
+    train = _training(row, seed, f'finetune{tail}', config, options, settings, start)
     key = fingerprint('test', train.fingerprint)
-    folder = _folder(settings, row, seed, f'test_lr{rate:g}', key)
-    further = ['--cfg-options', *format_options(tuning.options, row.name)] \
-        if tuning.options else []
+    folder = _folder(settings, row, seed, f'test{tail}', key)
+    further = ['--cfg-options', *format_options(test_options, row.name)] if test_options else []
 
     def read() -> dict[str, Any]:
         written = sorted(folder.glob('*/*.json'), key=lambda path: path.stat().st_mtime)
         if not written:
             raise ValueError(f'{folder} has no */*.json; expected the metrics of tools/test.py')
         found = json.loads(written[-1].read_text())
-        return dict(metrics={'finetune': {f'lr={rate:g}': {'mIoU': float(found['mIoU'])}}})
+        place = label.replace('lr', 'lr=')
+        return dict(metrics={'finetune': {place: {'mIoU': float(found['mIoU'])}}})
 
     test = Step(
-        row.name, seed, f'test_lr{rate:g}', folder, key, {},
-        lambda: ['python', settings.tool('test.py'), os.path.relpath(tuning.config),
+        row.name, seed, f'test{tail}', folder, key, {},
+        lambda: ['python', settings.tool('test.py'), os.path.relpath(config),
                  _need(train.checkpoint(), train.folder), '--work-dir', os.path.relpath(folder),
                  *further], read, start=train)
     return [train, test]
@@ -232,10 +250,13 @@ def chain(table: Table, row: Row, seed: int, settings: Settings) -> list[Step]:
     Raises:
         ValueError: a config that a table cannot train (epochs), a budget not above 0.
     """
-    start = _random(row, seed, settings) if row.pretrain is None else _training(
+    start = random_weights(row, seed, settings) if row.pretrain is None else _training(
         row, seed, 'pretrain', row.pretrain, row.options, settings)
     steps = [start, _evaluation(row, seed, table, settings, start)]
     if table.finetune and row.name in table.finetune.rows:
         for rate in table.finetune.learning_rates:
-            steps += _tuning(row, seed, rate, table, settings, start)
+            tuning = table.finetune
+            options = {**tuning.options, 'optim_wrapper.optimizer.lr': rate}
+            steps += train_and_test(row, seed, f'lr{rate:g}', tuning.config, options,
+                                    tuning.options, settings, start)
     return steps

@@ -4,6 +4,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from PIL import Image
+
 from mmdense.tables.running import StepFailed
 
 from . import tiny
@@ -37,11 +39,13 @@ class Commands:
 
     def __init__(self) -> None:
         self.run: list[list[str]] = []
+        self.settings: list[dict] = []
         self.fail = self.stop = ''
         self.quick = True      # for tests of the tool: no plots
 
     def __call__(self, command: list[str], log: Path, **kwargs) -> None:
         self.run.append(command)
+        self.settings.append(kwargs)
         text = ' '.join(command)
         log.write_text('the reason\n')
         if self.stop and self.stop in text:
@@ -55,6 +59,10 @@ class Commands:
             (folder / 'last_checkpoint').write_text(str(folder / 'iter_9.pth'))
         elif 'evaluate.py' in command[1]:
             mean = (10 if '/random/' in text else 20) + seed
+            for part in ('images', 'labels', 'predictions'):
+                written = Path(command[command.index('--predictions') + 1]) / part / '0.png'
+                written.parent.mkdir(parents=True)
+                Image.new('RGB', (24, 16), (50 * seed, 200, 0)).save(written)
             knn = dict(mIoU=mean, position_prior_mIoU=5.5, ceiling_mIoU=75.25)
             found = {layer: dict(knn=knn, correspondence=dict(within_1=mean / 2))
                      for layer in ('C4', 'C5')}

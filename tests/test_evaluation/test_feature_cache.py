@@ -219,6 +219,16 @@ def test_layers_that_are_not_there_are_said(cfg):
         FeatureExtractor(planted).extract(source(cfg), ['2'])
 
 
+def test_a_transformer_has_places_and_no_stages(cfg):
+    net = encoder(model=dict(type='PlantedModel', backbone=dict(
+        type='mmseg.VisionTransformer', img_size=32, patch_size=16, embed_dims=16, num_layers=1,
+        num_heads=2)))
+    assert layer_number(net, '0') == 0
+    with pytest.raises(ValueError, match="layer 'C3': VisionTransformer has no such map; expected "
+                                         "'last' or the place of a map"):
+        FeatureExtractor(net).extract(source(cfg), ['C3'])
+
+
 def test_wrong_labels_and_absent_files_are_named(cfg):
     path = f"{cfg['data_root']}/labels/001.png"
     labelled.cv2.imwrite(path, np.full((32, 48), 7, np.uint8))

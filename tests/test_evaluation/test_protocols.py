@@ -11,15 +11,17 @@ from references.labelled import blocks, loader, runner, write
 from mmdense.evaluation.feature_cache import FeatureExtractor, LayerMaps, ViewPairs
 from mmdense.evaluation.features import FrozenEncoder
 from mmdense.evaluation.from_config import build_data, build_random, load_trained, without_weights
+from mmdense.evaluation.predictors import labelled_cells
 from mmdense.evaluation.protocols import (
     baselines,
     beside_random,
     correspondence,
     knn,
-    labelled_cells,
     linear,
     overcluster,
+    statistics,
 )
+from mmdense.evaluation.statistics import effective_rank, feature_std
 
 PLANTED = dict(type='PlantedModel', backbone=dict(type='PlantedBackbone'))
 NOISE = dict(type='PlantedModel', backbone=dict(type='PlantedBackbone', noise=True))
@@ -149,6 +151,25 @@ def test_views_that_share_nothing_are_said():
         correspondence(apart)
 
 
+def test_statistics_are_those_of_a_bounded_sample_of_all_images(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    # image i lies on axes 2 i and 2 i + 1: only a sample of all images sees eight axes
+    found = [torch.zeros(8, 20, 30) for _ in range(4)]
+    for number, one in enumerate(found):
+        one[2 * number:2 * number + 2] = torch.randn(2, 20, 30, generator=generator)
+    maps, state = LayerMaps(found, [{}] * 4), torch.get_rng_state()
+    assert statistics(maps) == statistics(maps)
+    assert torch.equal(state, torch.get_rng_state())
+    everything = torch.cat([one.flatten(1) for one in found], 1)[None, :, :, None]
+    assert statistics(maps)['feature_std'] == pytest.approx(float(feature_std(everything)),
+                                                            abs=1e-4)
+    monkeypatch.setattr('mmdense.evaluation.protocols.SAMPLE', 400)
+    sampled = statistics(maps, seed=3)
+    assert sampled['effective_rank'] == pytest.approx(float(effective_rank(everything)), abs=0.3)
+    assert sampled != statistics(maps, seed=4)
+    assert np.isnan(statistics(LayerMaps([found[0] / 0], [{}]))['effective_rank'])
+
+
 def test_random_stands_beside_without_the_baselines():
     numbers = dict(mIoU=1., position_prior_mIoU=2., ceiling_mIoU=3.)
     assert beside_random(numbers, dict(numbers, mIoU=0.5)) == {**numbers, 'random_mIoU': 0.5}
@@ -175,6 +196,15 @@ def test_a_segmentors_memory_is_its_training_set_clean_and_once(datasets):
     cfg.val_dataloader = None
     with pytest.raises(ValueError, match='config has no val_dataloader'):
         build_data(cfg, 'config')
+
+
+def test_a_dataset_without_images_is_said(datasets):
+    memory, query = datasets
+    for part, given in (('memory', (dict(memory, indices=0), query)),
+                        ('query', (memory, dict(query, indices=0)))):
+        with pytest.raises(ValueError, match=f'the {part} dataset .*BaseSegDataset, data_root=.*'
+                                             'no images'):
+            build_data(config(*given), 'config')
 
 
 def test_memory_size_must_hold_the_images(datasets):

@@ -47,6 +47,8 @@ def test_commands_are_those_of_a_user(make, repo):
     assert evaluate[:10] == [
         'python', f'{tools}/evaluate.py', 'pretrain.py', f'{folder}/iter_9.pth', '--protocol',
         'knn', 'correspondence', '--layers', 'C4', 'C5']
+    assert evaluate[-5:-2] == ['--predictions', f'{Path(evaluate[-6]).parent}/predictions',
+                                '--images']
     assert evaluate[-1] == '--no-random'
     assert [command[-1] for command in tuning[::2]] == [
         f'model.backbone.init_cfg.checkpoint={folder}/iter_9.pth'] * 2

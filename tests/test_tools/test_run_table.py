@@ -59,6 +59,7 @@ def test_a_table_is_run_once_and_written(run, commands, tmp_path, capsys):
                                    'images', 'seconds', 'checkpoint_sha256', 'metrics'} <= set(
                                        measured[-1])
     assert (work / 'results.csv').is_file()
+    assert (work / 'predictions.png').is_file()
     assert (work / 'plots/knn_rows.png').is_file() and (work / 'plots/knn_time.png').is_file()
     run()
     assert len(commands.run) == 18, 'nothing is run twice'
@@ -104,6 +105,7 @@ def test_an_interrupted_table_goes_on(run, commands):
 
 @pytest.mark.parametrize('arguments, message', [
     (('--rows', 'x'), "no row 'x'"), (('--budget', '0'), 'budget=0.0: expected a number above 0'),
+    (('--gpus', '1', '1'), '--gpus 1 1: expected different numbers from 0 on'),
     (('--seeds', '1', '1'), '--seeds: seeds=[1, 1]; expected different integers')])
 def test_mistakes_end_before_anything_is_run(run, commands, capsys, tmp_path, arguments, message):
     with pytest.raises(SystemExit) as end:
@@ -117,3 +119,25 @@ def test_two_runs_in_one_folder_are_refused(run, commands, capsys, tmp_path):
         run('--work-dir', 'out')
     assert 'error: out is in use by another run' in capsys.readouterr().err
     assert commands.run == []
+
+
+def test_gpus_give_the_same_files_as_one_process(run, commands, tmp_path, capsys):
+    run('--processes', '1', '--work-dir', 'one')
+    alone = sorted(map(tuple, commands.run))
+    commands.run.clear()
+    commands.settings.clear()
+    run('--gpus', '2', '0', '--work-dir', 'many')
+    assert sorted(tuple(word.replace('many/', 'one/') for word in words)
+                  for words in commands.run) == alone
+    assert {found['gpu'] for found in commands.settings} <= {0, 2}
+    assert '] $ python' in capsys.readouterr().err
+    for name in ('results.csv', 'results.md'):
+        one, many = ((tmp_path / folder / name).read_text().splitlines()
+                     for folder in ('one', 'many'))
+        # wall times differ
+        assert [line.rpartition(',')[0] for line in one if name.endswith('csv')] == [
+            line.rpartition(',')[0] for line in many if name.endswith('csv')]
+        assert len(one) == len(many)
+    with pytest.raises(SystemExit) as end:
+        run('--gpus', '0', '--processes', '2')
+    assert end.value.code == 2 and 'not allowed with argument' in capsys.readouterr().err

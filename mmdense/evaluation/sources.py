@@ -1,0 +1,120 @@
+"""Images that feature maps are made of: labelled ones, and pairs of views."""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mmdense.datasets.transforms.geometric import RandomFlip, RandomResizedCrop
+
+from .memory import IGNORE
+from .random_state import kept_random_state
+from .segmentation import label_map
+
+#: share of the image in a view of :class:`ViewPairs`, and by how much its shape may differ
+VIEW_AREA = (0.4, 1.0)
+VIEW_ASPECT = (3 / 4, 4 / 3)
+
+
+def digest(*parts: Any) -> str:
+    """Return the sha256, in hex, of parts that json can write; other objects count as text."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def describe(cfg: dict) -> str:
+    """Return what names a dataset's config in a message: its class and where its files are."""
+    while not cfg.get('data_root') and (cfg.get('dataset') or cfg.get('datasets')):
+        cfg = cfg.get('dataset') or cfg['datasets'][0]
+    known = [f'{key}={cfg[key]}' for key in ('data_root', 'data_prefix', 'ann_file')
+             if cfg.get(key)]
+    return ', '.join([str(cfg.get('type')), *known])
+
+
+class LabelledImages(Dataset):
+    """Images of a labelled mmseg dataset with their labels, and a key that says what they are.
+
+    An item is the image (C, H, W) and ``dict(labels=(H', W') int16)``, 255 = ignored; the dict is
+    empty where labels are optional and there are none.
+
+    Args:
+        dataset: built, its pipeline ends with ``PackSegInputs``.
+        cfg: its config, for the key.
+        num_classes: labels are below it; None = no labels are read.
+        optional: images without labels are allowed.
+
+    Raises:
+        FileNotFoundError: a file of the dataset is not there.
+        ValueError: from an item: no labels, or a label outside the classes.
+    """
+
+    def __init__(self, dataset: Any, cfg: dict, num_classes: int | None,
+                 optional: bool = False) -> None:
+        self.dataset, self.num_classes, self.optional = dataset, num_classes, optional
+        self.description = describe(cfg)
+        files = []
+        for number in range(len(dataset)):
+            info = dataset.get_data_info(number)
+            files += [self._state(info[name]) for name in ('img_path', 'seg_map_path')
+                      if info.get(name) and (name == 'img_path' or not optional
+                                             or os.path.exists(info[name]))]
+        self.key = digest('labelled images', cfg, num_classes, files)
+
+    @staticmethod
+    def _state(path: str) -> tuple[str, int, int]:
+        try:
+            found = os.stat(path)
+        except OSError:
+            raise FileNotFoundError(f'{path}, which the dataset lists, is not there') from None
+        return os.path.abspath(path), found.st_size, found.st_mtime_ns
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
+        sample = self.dataset[index]
+        if self.num_classes is None or self.optional and 'gt_sem_seg' not in sample['data_samples']:
+            return sample['inputs'], {}
+        labels = label_map(sample['data_samples'])
+        wrong = labels[(labels != IGNORE) & ((labels < 0) | (labels >= self.num_classes))]
+        if len(wrong):
+            raise ValueError(
+                f"{sample['data_samples'].get('seg_map_path')}: label {int(wrong.max())} is "
+                f'outside the {self.num_classes} classes (0 to {self.num_classes - 1}, and '
+                f'{IGNORE} for ignored pixels)')
+        return sample['inputs'], dict(labels=labels.short())
+
+
+class ViewPairs(Dataset):
+    """Two random views of each image: crops at the image's own size, the second maybe mirrored.
+
+    Items 2 i and 2 i + 1 are the views of image i: (C, H, W) and ``dict(box=(4,) float32
+    half-open pixels of the image, flip=() bool)``. Nothing but the place changes.
+
+    Args:
+        images: whose images are cut.
+        seed: of the crops; the global random state is not changed.
+    """
+
+    def __init__(self, images: LabelledImages, seed: int = 0) -> None:
+        self.images, self.seed = images, seed
+        self.key = digest('view pairs', images.key, seed, VIEW_AREA, VIEW_ASPECT)
+
+    def __len__(self) -> int:
+        return 2 * len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
+        image = self.images[index // 2][0].permute(1, 2, 0).numpy()
+        height, width = image.shape[:2]
+        aspect = [width / height * bound for bound in VIEW_ASPECT]
+        with kept_random_state():
+            np.random.seed((self.seed * 1_000_003 + index) % 2 ** 32)
+            view = RandomResizedCrop((height, width), VIEW_AREA, aspect)(dict(img=image))
+            view = RandomFlip(0.5 if index % 2 else 0.)(view)
+        pixels = torch.from_numpy(np.ascontiguousarray(view['img'].transpose(2, 0, 1)))
+        return pixels, dict(box=torch.from_numpy(view['box']), flip=torch.tensor(view['flip']))

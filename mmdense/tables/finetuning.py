@@ -1,0 +1,82 @@
+"""Fine-tuning of one checkpoint with a segmentor's config, by a user's commands."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmdense.evaluation.from_config import is_segmentor
+
+from .definition import Row
+from .running import locked, run_chains, run_logged
+from .steps import Settings, Step, random_weights, sha256_of, train_and_test
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def check_finetuning(cfg: Config, name: str, checkpoint: str) -> None:
+    """Look whether a config can be fine-tuned from a checkpoint; its default scope is set.
+
+    Raises:
+        FileNotFoundError: one of them is no file, as ``mmseg::…`` or a URL.
+        ValueError: it is not of a segmentor, or its backbone takes no checkpoint.
+    """
+    if not is_segmentor(cfg):
+        raise ValueError(f"finetune needs a segmentor's config, and {name} is of "
+                         f'{cfg.model["type"]}; configs/finetune/ has some')
+    start = cfg.model.get('backbone', {}).get('init_cfg') or {}
+    if not str(dict(start).get('type')).endswith('PretrainedBackbone'):
+        raise ValueError(f'finetune needs a backbone that takes a checkpoint, and {name} has '
+                         f'model.backbone.init_cfg={start}; expected '
+                         "dict(type='mmdense.PretrainedBackbone', checkpoint=None)")
+    for path in (name, checkpoint):
+        if not Path(path).is_file():
+            raise FileNotFoundError(f'finetune needs files of this machine, and {path} is none')
+
+
+def _given(row: Row, seed: int, checkpoint: str) -> Step:
+    """Return a step that is done: its checkpoint is there."""
+    return Step(row.name, seed, 'given', Path(checkpoint).parent, sha256_of(checkpoint), {}, None,
+                dict, checkpoint=lambda: checkpoint)
+
+
+def finetune(config: str, checkpoint: str, options: dict[str, Any], seed: int, work_dir: str,
+             processes: int, with_random: bool, say: Callable[[str], None]) -> dict[str, float]:
+    """Train a segmentor from a checkpoint's backbone, and test it.
+
+    What was done before in the same folder is not done again; a training resumes.
+
+    Args:
+        config: of a segmentor whose backbone has ``PretrainedBackbone``.
+        checkpoint: file of the start.
+        options: changes to the config, as ``--cfg-options``.
+        seed: of the training, and of the random weights.
+        work_dir: folder of all files.
+        processes: of the training.
+        with_random: also from random weights.
+        say: prints a command before it runs.
+
+    Returns:
+        ``mIoU`` (per cent) and, from random weights, ``random_mIoU``.
+
+    Raises:
+        ValueError: a command failed, or another run uses the folder.
+    """
+    settings = Settings(Path(work_dir), ROOT / 'tools', processes=processes)
+    path = Path(config).resolve()
+    chains = {}
+    for name in ('', 'random_') if with_random else ('',):
+        row = Row('random' if name else 'checkpoint', None, {}, path, options)
+        start = random_weights(row, seed, settings) if name else _given(row, seed, checkpoint)
+        steps = train_and_test(row, seed, '', path, options, options, settings, start)
+        chains[f'{name}mIoU'] = [start, *steps] if name else steps
+    with locked(settings.work_dir) as lock:
+        failures = run_chains(list(chains.values()), ROOT,
+                              partial(run_logged, root=ROOT, keep=(lock,)), say)
+    if failures:
+        raise ValueError('finetune: ' + '\n'.join(failures))
+    return {name: round(steps[-1].result()['metrics']['finetune']['']['mIoU'], 2)
+            for name, steps in chains.items()}

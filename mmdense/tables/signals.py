@@ -1,0 +1,48 @@
+"""Which other number of a checkpoint goes with its linear mIoU."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.stats import spearmanr
+
+from .results import BASELINES, Metric, numbers_of
+
+#: what the others are compared with
+TARGET = ('linear', 'mIoU')
+#: fewer checkpoints say nothing
+FEWEST = 4
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Spearman's rank correlation of a metric with the linear mIoU of its layer."""
+    metric: Metric
+    correlation: float
+    count: int
+
+
+def signals(records: Sequence[dict]) -> list[Signal]:
+    """Return the rank correlation of each metric with the linear mIoU of the same layer.
+
+    Args:
+        records: of all rows and seeds; those that have both numbers are a metric's checkpoints.
+
+    Returns:
+        one a metric of features with four checkpoints at least; none where either number is the
+        same for all of them.
+    """
+    pairs: dict[Metric, list[tuple[float, float]]] = {}
+    for one in records:
+        numbers = dict(numbers_of(one))
+        for metric, value in numbers.items():
+            target = numbers.get(Metric(TARGET[0], metric.layer, TARGET[1]))
+            if (metric.protocol, metric.name) != TARGET and target is not None \
+                    and not metric.name.startswith(BASELINES):
+                pairs.setdefault(metric, []).append((value, target))
+    found = []
+    for metric, both in pairs.items():
+        values, targets = zip(*both, strict=True)
+        if len(both) >= FEWEST and len(set(values)) > 1 and len(set(targets)) > 1:
+            found.append(Signal(metric, float(spearmanr(values, targets).statistic), len(both)))
+    return found
