@@ -12,6 +12,6 @@ _base_ = [
     '_base_/models/densecl_r18.py',
     '_base_/datasets/unlabelled_camvid.py',
     '_base_/datasets/frozen_camvid.py',
-    '_base_/schedules/densecl_auto.py',
+    '_base_/schedules/auto.py',
 ]
 default_hooks = dict(checkpoint=dict(interval=200))

@@ -12,7 +12,7 @@ _base_ = [
     '_base_/models/densecl_r18.py',
     '_base_/datasets/unlabelled_shapes.py',
     '_base_/datasets/frozen_shapes.py',
-    '_base_/schedules/densecl_auto.py',
+    '_base_/schedules/auto.py',
 ]
 # a map of 4x4 cells on views of 64 pixels, at the stride that MoCoFCN fine-tunes
 model = dict(backbone=dict(strides=(1, 2, 2, 1)))

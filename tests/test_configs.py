@@ -2,100 +2,48 @@
 from __future__ import annotations
 
 import ast
-import copy
 import re
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import torch
 import yaml
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset, pseudo_collate
-from mmengine.registry import DATASETS, MODELS, DefaultScope
-from mmengine.runner import Runner
+from mmengine.registry import DATASETS
+from references.configs import (
+    CONFIGS,
+    FINETUNING,
+    PRETRAINING,
+    ROOT,
+    STOCK,
+    build,
+    build_shapes,
+    make_data,
+    read,
+    two_steps,
+)
 from torchvision.models import resnet18, resnet50
 
-import mmdense  # noqa: F401
 from mmdense import registry
-from mmdense.datasets.generate import ensure_scenes
-from mmdense.tables.definition import read_table
-from mmdense.tables.steps import Settings, chain
 
-ROOT = Path(__file__).resolve().parents[1]
-CONFIGS = ROOT / 'configs'
-PRETRAINING = sorted(CONFIGS.glob('*.py'))
-FINETUNING = sorted((CONFIGS / 'finetune').glob('*.py'))
-TABLES = sorted((CONFIGS / 'tables').glob('*.py'))
 #: registered, but put into a run by our tools, or a part for configs of the user's own
 NOT_IN_CONFIGS = {
     'CPUDistributedDataParallel': 'tools/train.py sets it on CPU processes',
     'BFloat16OptimWrapper': 'tools/train.py --amp sets it on a CPU',
     'Solarize': "an option of a user's own views; BYOL and DetCon need it",
-    'LabelFraction': "wraps a user's own dataset for the rows of a table",
-    'ShapeObjectsDataset': 'tools/make_shapes.py writes its data',
 }
+#: collections of the metafile that are no method of ours, and whose model they train
+COLLECTIONS = {'Supervised': 'mmpretrain.ImageClassifier'}
 
-every_leaf = pytest.mark.parametrize('leaf', PRETRAINING + FINETUNING, ids=lambda path: path.stem)
-every_pretraining = pytest.mark.parametrize('leaf', PRETRAINING, ids=lambda path: path.stem)
+every_leaf = pytest.mark.parametrize('leaf', PRETRAINING + STOCK + FINETUNING,
+                                     ids=lambda path: path.stem)
 every_finetuning = pytest.mark.parametrize('leaf', FINETUNING, ids=lambda path: path.stem)
 
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory) -> Path:
-    """A folder ``data`` with a few images in every layout that the configs name."""
-    root = tmp_path_factory.mktemp('configs') / 'data'
-    ensure_scenes(root / 'shapes', counts=dict(unlabelled=6, labelled=2, val=2))
-    voc, camvid = root / 'VOCdevkit/VOC2012', root / 'camvid'
-    for folder in ('JPEGImages', 'SegmentationClass', 'SegmentationClassAug'):
-        write_images(voc / folder, ('a', 'b'))
-    write_images(camvid / 'images/train', ('a', 'b'))
-    write_images(camvid / 'annotations/train', ('a', 'b'))
-    for path in (voc / 'ImageSets/Segmentation', camvid / 'splits'):
-        path.mkdir(parents=True)
-        for name in ('train', 'val', 'aug', 'trainaug', 'bank', 'bank_1of8', 'newdrive'):
-            (path / f'{name}.txt').write_text('a\nb\n')
-    for folder in ('imagenet/train/n0', 'coco/train2017', 'mine'):
-        write_images(root / folder, ('a', 'b'))
-    return root
-
-
-def write_images(folder: Path, names: tuple[str, ...]) -> None:
-    """Write images, or class ids where the folder is one of annotations."""
-    folder.mkdir(parents=True)
-    label = 'Segmentation' in folder.name or 'annotations' in str(folder)
-    for name in names:
-        image = np.random.default_rng(0).integers(0, 5 if label else 256, (90, 120, 3), np.uint8)
-        cv2.imwrite(str(folder / f'{name}{".png" if label else ".jpg"}'),
-                    image[..., 0] if label else image)
-
-
-def read(leaf: Path, data: Path) -> Config:
-    """Read a config with its data in the folder ``data``, no workers, and a folder named."""
-    cfg = Config.fromfile(leaf)
-    if leaf.stem == 'densecl_r50_folder':
-        cfg.merge_from_dict({'train_dataloader.dataset.data_root': 'data/mine'})
-    move(cfg._cfg_dict, data)
-    return cfg
-
-
-def move(node: dict | list | tuple, data: Path) -> None:
-    """Change every ``data_root`` in a config, and let loaders work in this process."""
-    for child in node.values() if isinstance(node, dict) else node:
-        if isinstance(child, (dict, list, tuple)):
-            move(child, data)
-    if isinstance(node, dict):
-        root = node.get('data_root')
-        if isinstance(root, str) and root.startswith('data/'):
-            node['data_root'] = str(data / root.removeprefix('data/'))
-        if 'num_workers' in node:
-            node.update(num_workers=0, persistent_workers=False)
-
-
-def build(cfg: dict, kind=MODELS, scope: str = 'mmseg'):
-    with DefaultScope.overwrite_default_scope(scope):
-        return kind.build(copy.deepcopy(cfg))
+    return make_data(tmp_path_factory.mktemp('configs') / 'data')
 
 
 @every_leaf
@@ -103,7 +51,7 @@ def test_is_formatted(leaf: Path):
     """What it is, its cost and its command first; the command's processes make the batch."""
     tree = ast.parse(leaf.read_text())
     doc = ast.get_docstring(tree)
-    assert '\nCost: ' in doc and '\nData: ' in doc or leaf.stem == 'densecl_r50_folder'
+    assert '\nCost: ' in doc and ('\nData: ' in doc or leaf.stem.endswith('_r50_folder'))
     command = re.search(r'^Command: (tools/dist_train\.sh) (\S+) (\d+)', doc, re.M)
     assert (ROOT / command[1]).is_file() and command[2] == str(leaf.relative_to(ROOT))
     assert len(tree.body) <= 5, 'a leaf is bases and a few lines'
@@ -120,8 +68,8 @@ def test_is_formatted(leaf: Path):
 def test_model_builds_on_a_plain_resnet(leaf: Path):
     """The backbone has exactly torchvision's tensors, so that checkpoints fit 1:1."""
     cfg = Config.fromfile(leaf)
-    with torch.device('meta'):  # shapes alone: no time for random numbers
-        model = build(cfg.model)
+    model = build_shapes(cfg.model)
+    with torch.device('meta'):
         reference = {18: resnet18, 50: resnet50}[cfg.model.backbone.depth]()
     expected = {name: tuple(tensor.shape) for name, tensor in reference.state_dict().items()
                 if not name.startswith('fc.')}
@@ -138,8 +86,13 @@ def test_datasets_and_pipelines_build(leaf: Path, data: Path):
         assert build(cfg.val_dataloader.dataset, DATASETS).metainfo['classes'] is not None
         assert cfg.model.decode_head.num_classes == len(train.metainfo['classes'])
         return
-    size = {'densecl_r18_camvid': 96, 'densecl_r18_shapes': 64}.get(leaf.stem, 224)
-    assert [tuple(view.shape) for view in sample['inputs']] == [(3, size, size)] * 2
+    size = 224 if '_r50_' in leaf.stem else 96 if leaf.stem.endswith('camvid') else 64
+    views = sample['inputs']
+    if leaf.stem.startswith('supervised'):
+        assert 0 <= sample['data_samples'].gt_label < cfg.model.head.num_classes
+        assert cfg.model.head.num_classes == len(train.metainfo['classes'])
+        views = [views, views]
+    assert [tuple(view.shape) for view in views] == [(3, size, size)] * 2
     for loader in (cfg.get('val_dataloader'), (cfg.get('val_cfg') or {}).get('memory')):
         if loader:
             labelled: BaseDataset = build(loader.dataset, DATASETS)
@@ -183,7 +136,8 @@ def test_metafile_lists_every_config_and_nothing_else():
         assert model['Name'] == Path(model['Config']).stem
         assert model['In Collection'] in collections
         method = Config.fromfile(ROOT / model['Config']).model.type
-        assert method == f"mmdense.{model['In Collection']}"
+        assert method == COLLECTIONS.get(model['In Collection'],
+                                         f"mmdense.{model['In Collection']}")
 
 
 def test_every_registered_class_is_in_a_config():
@@ -195,17 +149,6 @@ def test_every_registered_class_is_in_a_config():
     assert named <= registered
     assert registered - named == set(NOT_IN_CONFIGS), 'a class that no config uses, or a list ' \
         'entry that is not needed any more'
-
-
-def two_steps(cfg: Config, work_dir: Path, name: str) -> Path:
-    """Train two iterations as a runner does; return the checkpoint."""
-    cfg.work_dir = str(work_dir)
-    cfg.experiment_name = name
-    cfg.merge_from_dict({
-        'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2, 'train_dataloader.batch_size': 2,
-        'default_hooks.logger.interval': 1})
-    Runner.from_cfg(cfg).train()
-    return work_dir / 'iter_2.pth'
 
 
 def test_pretrain_then_finetune_two_steps(data: Path, tmp_path: Path):
@@ -252,14 +195,3 @@ def test_frozen_evaluation_can_be_added_to_a_folder(tmp_path: Path):
     cfg = Config.fromfile(leaf)
     assert cfg.val_cfg.type == 'mmdense.DenseKNNValLoop'
     assert cfg.train_dataloader.dataset.type == 'mmdense.UnlabelledDataset'
-
-
-@pytest.mark.parametrize('path', TABLES, ids=lambda path: path.stem)
-def test_every_table_can_be_run(path: Path):
-    """It reads, its command is its own, and every step of every row can be planned."""
-    table = read_table(path)
-    command = f'Command: python tools/run_table.py {path.relative_to(ROOT)}'
-    assert command in ast.get_docstring(ast.parse(path.read_text()))
-    settings = Settings(Path('work_dirs/none'), ROOT / 'tools', budget=0.1)
-    for row in table.rows:
-        assert [step.name for step in chain(table, row, 0, settings)][1] == 'evaluate'

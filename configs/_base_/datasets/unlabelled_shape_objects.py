@@ -1,0 +1,7 @@
+"""600 generated images of one object each, 128x128, without labels, 32 a step on 2 processes."""
+_base_ = './unlabelled_shapes.py'
+
+train_dataloader = dict(
+    dataset=dict(
+        dataset=dict(_delete_=True, type='mmdense.ShapeObjectsDataset',
+                     data_root='data/shapes_objects', num_images=600)))

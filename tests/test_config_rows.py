@@ -1,0 +1,151 @@
+"""The rows of the tables: trained and measured, and what their names say they are."""
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import mmpretrain
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, DefaultScope
+from references.configs import (
+    CONFIGS,
+    ROOT,
+    STOCK,
+    TABLES,
+    build,
+    build_shapes,
+    make_data,
+    move,
+    read,
+    two_steps,
+)
+
+from mmdense.datasets.generate import SCENE_COUNTS
+from mmdense.engine.recipe import RunFacts, apply_recipe, auto_changes
+from mmdense.evaluation.features import FrozenEncoder
+from mmdense.evaluation.from_config import build_data, load_trained
+from mmdense.tables.definition import read_table
+from mmdense.tables.options import read_with
+from mmdense.tables.steps import Settings, chain
+
+every_stock = pytest.mark.parametrize('leaf', STOCK, ids=lambda path: path.stem)
+every_table = pytest.mark.parametrize('path', TABLES, ids=lambda path: path.stem)
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory) -> Path:
+    return make_data(tmp_path_factory.mktemp('configs') / 'data')
+
+
+@pytest.mark.parametrize('name', ['moco_v2_r18_shapes', 'mmpretrain/mocov2_resnet18_shapes',
+                                  'mmpretrain/densecl_resnet18_shapes',
+                                  'densecl_r18_shape_objects', 'supervised_r18_shape_objects'])
+def test_a_row_is_trained_and_measured_by_two_configs(name: str, data: Path, tmp_path: Path):
+    """Two steps with frozen mIoU; the weights go into DenseCL's network and into their own."""
+    cfg = read(CONFIGS / f'{name}.py', data)
+    cfg.val_cfg.memory_size = 100
+    apply_recipe(cfg, processes=1)
+    checkpoint = two_steps(cfg, tmp_path, f"configs_{name.replace('/', '_')}")
+    logged = next(tmp_path.glob('*/*.log')).read_text()
+    assert ' mIoU: ' in logged and ' loss: ' in logged
+    weights = torch.load(checkpoint, weights_only=False)['state_dict']
+    for config in (read(CONFIGS / 'densecl_r18_shapes.py', data), cfg):
+        with DefaultScope.overwrite_default_scope('mmseg'):
+            model = load_trained(config, str(checkpoint), seed=0)
+            assert len(build_data(config, name).memory) == 12
+        for key, tensor in model.backbone.state_dict().items():
+            torch.testing.assert_close(tensor, weights[f'backbone.{key}'], rtol=0, atol=0)
+        assert FrozenEncoder(model, stride=8)(torch.zeros(1, 3, 64, 64)).shape == (1, 512, 8, 8)
+
+
+def unscoped(node):
+    """Return a config's content with the names that mmpretrain's own files use."""
+    if isinstance(node, dict):
+        return {key: unscoped(value) for key, value in node.items() if key != '_scope_'}
+    if isinstance(node, (list, tuple)):
+        return [unscoped(child) for child in node]
+    return node.removeprefix('mmpretrain.') if isinstance(node, str) else node
+
+
+@every_stock
+def test_stock_rows_are_what_mmpretrain_publishes(leaf: Path):
+    """Model, views and optimiser, but for what the leaf says."""
+    name = leaf.stem.partition('_')[0]
+    theirs = Config.fromfile(Path(mmpretrain.__file__).parent / '.mim/configs' / name
+                             / f'{name}_resnet50_8xb32-coslr-200e_in1k.py')
+    ours = Config.fromfile(leaf)
+    model = unscoped(ours.model.to_dict())
+    assert model['backbone'].pop('strides', None) == (
+        [1, 2, 2, 1] if leaf.stem.endswith('shapes') else None)
+    model['backbone']['depth'], model['neck']['in_channels'] = 50, 2048
+    preprocessor = model.pop('data_preprocessor')
+    assert preprocessor == theirs.data_preprocessor.to_dict()
+    assert model == unscoped(theirs.model.to_dict())
+    views, packed = unscoped(ours.train_dataloader.dataset.pipeline[-2:])
+    views['transforms'][0][0]['scale'] = 224
+    assert [views, packed] == unscoped(theirs.train_pipeline[1:])
+    ours.optim_wrapper.optimizer.lr *= 256 / 32
+    assert ours.optim_wrapper.to_dict() == theirs.optim_wrapper.to_dict()
+    assert ours.get('find_unused_parameters') == theirs.get('find_unused_parameters')
+    assert [part.type for part in ours.param_scheduler] == [
+        part.type for part in theirs.param_scheduler]
+    # mmpretrain asserts it in training
+    assert ours.model.queue_len % ours.auto_scale_lr.base_batch_size == 0
+
+
+def test_the_explicit_config_has_the_values_of_the_auto_recipe():
+    """Of 600 images on two processes, so that a row of tables/small_recipe.py changes one."""
+    auto, explicit = (Config.fromfile(CONFIGS / f'densecl_r18_shapes{name}.py')
+                      for name in ('', '_explicit'))
+    assert (auto.recipe, explicit.recipe) == ('auto', 'published')
+    facts = RunFacts(SCENE_COUNTS['unlabelled'], auto.train_dataloader.batch_size, 2, 1,
+                     auto.train_cfg.max_iters)
+    changes = auto_changes(auto, facts)
+    for parts in (changes['param_scheduler'], explicit.param_scheduler):
+        for part in parts:      # mmengine's default where it is not given
+            assert part.pop('T_max', part['end'] - part['begin']) == part['end'] - part['begin']
+    auto.merge_from_dict({name: value for name, value in changes.items()
+                          if name not in ('param_scheduler', 'optim_wrapper.optimizer')})
+    assert explicit.param_scheduler == changes['param_scheduler']
+    assert explicit.optim_wrapper.optimizer.to_dict() == changes['optim_wrapper.optimizer']
+    *load, views, pack = explicit.train_dataloader.dataset.pipeline
+    assert [part.type for part in views.views[0][-2:]] == [
+        'mmdense.RandomGrayscale', 'mmdense.GaussianBlur']
+    views.views[0] = [part for part in views.views[0] if part.get('prob') != 0]
+    for key in ('model', 'train_dataloader', 'val_cfg', 'val_dataloader', 'train_cfg',
+                'auto_scale_lr'):
+        assert explicit[key] == auto[key], key
+
+
+@every_table
+def test_every_table_can_be_run(path: Path):
+    """It reads, its command is its own, and every step of every row can be planned."""
+    table = read_table(path)
+    command = f'Command: python tools/run_table.py {path.relative_to(ROOT)}'
+    assert command in ast.get_docstring(ast.parse(path.read_text()))
+    settings = Settings(Path('work_dirs/none'), ROOT / 'tools', budget=0.1)
+    for row in table.rows:
+        assert [step.name for step in chain(table, row, 0, settings)][1] == 'evaluate'
+
+
+def setting(cfg: Config, name: str):
+    """The value of a dotted name, None where there is none."""
+    for key in name.split('.'):
+        cfg = cfg[int(key)] if isinstance(cfg, (list, tuple)) else (cfg or {}).get(key)
+    return cfg
+
+
+@every_table
+def test_every_row_of_a_table_builds_with_its_options(path: Path, data: Path):
+    """And each option changes the config that it is for."""
+    table = read_table(path)
+    for row in (row for row in table.rows if row.pretrain is not None):
+        cfg = read_with(row.pretrain, row.options)
+        for name, value in row.options.items():
+            before = setting(read_with(row.pretrain, {}), name)
+            assert setting(cfg, name) == value != before, (row.name, name)
+        move(cfg._cfg_dict, data)
+        build_shapes(cfg.model)
+        assert build(cfg.train_dataloader.dataset, DATASETS)[0]['inputs'] is not None
