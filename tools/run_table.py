@@ -44,6 +44,7 @@ def parse_args() -> argparse.Namespace:
     many.add_argument('--processes', type=int, help='of a training (default: 2)')
     many.add_argument('--gpus', nargs='+', type=int, metavar='NUMBER',
                       help='a row and seed on each of these at once, with one process')
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     return parser.parse_args()
 
 
@@ -67,7 +68,7 @@ def main() -> None:
     folder = Path(args.work_dir or Path('work_dirs/tables') / table.path.stem)
     gpus = check_gpus(args.gpus) if args.gpus else ()
     processes = 1 if gpus else 2 if args.processes is None else args.processes
-    settings = Settings(folder, ROOT / 'tools', args.budget, processes)
+    settings = Settings(folder, ROOT / 'tools', args.budget, processes, args.amp)
     chains = {(row.name, seed): chain(table, row, seed, settings)
               for row in table.rows for seed in seeds}
     # a seed of all rows before the next seed: an interrupted table has whole pairs

@@ -128,6 +128,10 @@ def _provenance(records: Sequence[dict]) -> list[str]:
     if budgets:
         lines.append('Budget: ' + ', '.join(f'{budget:g}' for budget in budgets)
                      + ' of the schedules in the configs.')
+    if any(one['amp'] for one in records):
+        lines.append('Trained in mixed precision'
+                     + (', some of them.' if any(not one['amp'] for one in records if one['steps'])
+                        else '.'))
     return [*lines, '']
 
 

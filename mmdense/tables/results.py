@@ -45,8 +45,8 @@ def record(steps: Sequence[Step]) -> dict[str, Any] | None:
     for result in filter(None, found):
         for protocol, layers in result.get('metrics', {}).items():
             metrics.setdefault(protocol, {}).update(layers)
-    kept = ('row', 'seed', 'config', 'options', 'budget', 'processes', 'steps', 'images', 'seconds',
-            'versions', 'checkpoint', 'checkpoint_sha256')
+    kept = ('row', 'seed', 'config', 'options', 'budget', 'processes', 'amp', 'steps', 'images',
+            'seconds', 'versions', 'checkpoint', 'checkpoint_sha256')
     return {**{key: start[key] for key in kept}, 'commit': start['versions']['commit'],
             'metrics': metrics, 'all_steps': [result for result in found if result],
             'not_run': [step.name for step, result in zip(steps, found, strict=True)

@@ -36,11 +36,13 @@ class Settings:
         tools: folder of train.py and the others.
         budget: share of every schedule.
         processes: of a training.
+        amp: train in mixed precision.
     """
     work_dir: Path
     tools: Path
     budget: float = 1.0
     processes: int = 2
+    amp: bool = False
 
     def tool(self, name: str) -> str:
         """Return a tool's path as a user types it."""
@@ -133,12 +135,12 @@ def _training(row: Row, seed: int, name: str, config: Path, options: dict[str, A
     options |= budget_options(read_with(config, options), settings.budget, config)
     cfg = read_with(config, options)
     key = fingerprint('training', cfg.to_dict(), settings.processes,
-                      start and start.fingerprint)
+                      start and start.fingerprint, *(['amp'] if settings.amp else []))
     folder = _folder(settings, row, seed, name, key)
     steps = iterations_of(cfg, config)
     images = steps * (cfg.get('train_dataloader') or {}).get('batch_size', 1) * settings.processes
     facts = dict(config=os.path.relpath(config), options=options, budget=settings.budget,
-                 processes=settings.processes, steps=steps, images=images)
+                 processes=settings.processes, amp=settings.amp, steps=steps, images=images)
 
     def latest() -> str | None:
         return latest_checkpoint(str(folder))
@@ -148,7 +150,8 @@ def _training(row: Row, seed: int, name: str, config: Path, options: dict[str, A
         if start is not None:
             given['model.backbone.init_cfg.checkpoint'] = _need(start.checkpoint(), start.folder)
         return [settings.tool('dist_train.sh'), os.path.relpath(config), str(settings.processes),
-                '--work-dir', os.path.relpath(folder), '--resume', '--cfg-options',
+                '--work-dir', os.path.relpath(folder), '--resume',
+                *(['--amp'] if settings.amp else []), '--cfg-options',
                 *format_options(given, row.name)]
 
     return Step(row.name, seed, name, folder, key, facts, command,
@@ -171,7 +174,7 @@ def random_weights(row: Row, seed: int, settings: Settings) -> Step:
         write_whole(content.getvalue(), path)
 
     facts = dict(config=os.path.relpath(row.evaluate), options={}, budget=None, processes=1,
-                 steps=0, images=0)
+                 amp=False, steps=0, images=0)
     return Step(row.name, seed, 'random', folder, key, facts, None,
                 lambda: _describe(_need(str(path) if path.is_file() else None, folder)), make,
                 checkpoint=lambda: str(path) if path.is_file() else None)

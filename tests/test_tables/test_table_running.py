@@ -68,12 +68,12 @@ def test_finished_steps_are_not_run_again(make, repo):
     assert commands.run == []
 
 
-@pytest.mark.parametrize('change', ['budget', 'processes', 'config', 'options'])
+@pytest.mark.parametrize('change', ['budget', 'processes', 'amp', 'config', 'options'])
 def test_results_of_other_settings_are_not_used_and_this_is_said(make, repo, change):
     run_chains([make(2)], repo, Commands(), print)
     config, settings, text = make.path.parent / 'pretrain.py', {}, make.path.read_text()
-    if change in ('budget', 'processes'):
-        settings[change] = dict(budget=0.1, processes=1)[change]
+    if change in ('budget', 'processes', 'amp'):
+        settings[change] = dict(budget=0.1, processes=1, amp=True)[change]
     elif change == 'config':
         config.write_text(config.read_text().replace('lr=0.1', 'lr=0.2'))
     else:
@@ -86,6 +86,8 @@ def test_results_of_other_settings_are_not_used_and_this_is_said(make, repo, cha
     assert 'made with another budget' in said[0]
     if change == 'budget':
         assert 'train_cfg.max_iters=40' in commands.run[0]
+    if change == 'amp':
+        assert '--amp' in commands.run[0]
     if change == 'options':
         make.path.write_text(text)
         assert missing(make(2)) == []
