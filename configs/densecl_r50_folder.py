@@ -14,5 +14,5 @@ _base_ = [
     '_base_/pretrain_runtime.py',
     '_base_/models/densecl_r50.py',
     '_base_/datasets/unlabelled_folder.py',
-    '_base_/schedules/moco_v2_folder.py',
+    '_base_/schedules/densecl_folder.py',
 ]

@@ -9,6 +9,6 @@ _base_ = [
     '_base_/pretrain_runtime.py',
     '_base_/models/densecl_r50.py',
     '_base_/datasets/unlabelled_folder.py',
-    '_base_/schedules/moco_v2_in1k.py',
+    '_base_/schedules/densecl_in1k.py',
 ]
 train_dataloader = dict(dataset=dict(data_root='data/imagenet/train'))

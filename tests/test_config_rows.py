@@ -39,7 +39,7 @@ def data(tmp_path_factory) -> Path:
     return make_data(tmp_path_factory.mktemp('configs') / 'data')
 
 
-@pytest.mark.parametrize('name', ['moco_v2_r18_shapes', 'mmpretrain/mocov2_resnet18_shapes',
+@pytest.mark.parametrize('name', ['mmpretrain/mocov2_resnet18_shapes',
                                   'mmpretrain/densecl_resnet18_shapes',
                                   'densecl_r18_shape_objects', 'supervised_r18_shape_objects'])
 def test_a_row_is_trained_and_measured_by_two_configs(name: str, data: Path, tmp_path: Path):

@@ -32,6 +32,8 @@ NOT_IN_CONFIGS = {
     'CPUDistributedDataParallel': 'tools/train.py sets it on CPU processes',
     'BFloat16OptimWrapper': 'tools/train.py --amp sets it on a CPU',
     'Solarize': "an option of a user's own views; BYOL and DetCon need it",
+    'LabelFreeValLoop': 'val_cfg of a user who has no labels; docs/evaluation.md',
+    'StopBelowStartHook': "for a user's continuation of a run; docs/evaluation.md",
 }
 #: collections of the metafile that are no method of ours, and whose model they train
 COLLECTIONS = {'Supervised': 'mmpretrain.ImageClassifier'}
@@ -195,3 +197,21 @@ def test_frozen_evaluation_can_be_added_to_a_folder(tmp_path: Path):
     cfg = Config.fromfile(leaf)
     assert cfg.val_cfg.type == 'mmdense.DenseKNNValLoop'
     assert cfg.train_dataloader.dataset.type == 'mmdense.UnlabelledDataset'
+
+
+def test_a_checkpoint_can_be_chosen_as_the_page_says(tmp_path: Path):
+    """The config of docs/evaluation.md reads, and its parts are known by their names."""
+    page = (ROOT / 'docs/evaluation.md').read_text().split('## Choosing a checkpoint')[1]
+    text = page.split('```python')[1].split('```')[0]
+    leaf = tmp_path / 'mine.py'
+    leaf.write_text(text.replace('densecl_r50_folder.py',
+                                 str(CONFIGS / 'densecl_r50_folder.py')))
+    cfg = Config.fromfile(leaf)
+    assert cfg.val_evaluator == [] and registry.LOOPS.get(cfg.val_cfg.type)
+    hooks = [hook.pop('type') for hook in cfg.custom_hooks]
+    assert hooks == ['mmdense.FeatureMonitorHook', 'mmdense.SkippedImagesHook',
+                     'mmdense.StopBelowStartHook']
+    assert registry.HOOKS.get(hooks[2])(**cfg.custom_hooks[2]).patience == 3
+    checkpoint = cfg.default_hooks.checkpoint
+    hook = registry.HOOKS.get(checkpoint.pop('type'))(**checkpoint)
+    assert hook.key_indicators == ['correspondence_accuracy'] and hook.rules == ['greater']

@@ -9,7 +9,9 @@ rows = [
     dict(name='random', pretrain=None),
     dict(name='MoCo v2, stock', pretrain='../mmpretrain/mocov2_resnet18_shapes.py'),
     dict(name='DenseCL, stock', pretrain='../mmpretrain/densecl_resnet18_shapes.py'),
-    dict(name='MoCo v2, auto', pretrain='../moco_v2_r18_shapes.py'),
+    # DenseCL without its dense loss is MoCo v2
+    dict(name='MoCo v2, auto', pretrain='../densecl_r18_shapes.py',
+         options={'model.dense_weight': 0.0}),
     dict(name='DenseCL, auto', pretrain='../densecl_r18_shapes.py'),
     dict(name='supervised, objects', pretrain='../supervised_r18_shape_objects.py'),
     dict(name='DenseCL, objects', pretrain='../densecl_r18_shape_objects.py'),

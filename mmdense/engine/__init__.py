@@ -2,4 +2,5 @@ from .batch_hook import BatchOfOneHook
 from .checkpoint_hook import CheckpointHook
 from .seed_hook import IterationSeedHook
 from .skipped_images_hook import SkippedImagesHook
+from .stop_below_start_hook import StopBelowStartHook
 from .wrappers import BFloat16OptimWrapper, CPUDistributedDataParallel

@@ -11,6 +11,8 @@ from mmengine.runner import Runner
 
 from mmdense.registry import HOOKS
 
+from .due_evaluation import make_up_evaluation, note_evaluation
+
 
 def write_whole(content: bytes, path: str | Path) -> None:
     """Write a file so that ``path`` holds the old bytes or all of the new ones at any moment."""
@@ -58,10 +60,19 @@ class CheckpointHook(hooks.CheckpointHook):
     is killed loses at most the iterations since its last checkpoint. Folders behind a URL keep
     mmengine's own behaviour.
 
+    ``save_best='mIoU'``, or a metric that needs no labels (``correspondence_accuracy``,
+    ``effective_rank``, ``feature_std``), also keeps ``best_<metric>_iter_<n>.pth``, the weights
+    of the best evaluation so far. A resumed run first makes up for an evaluation that a kill took
+    away, so that it keeps the same file as a run that was not killed.
+
     Raises:
         ValueError: before training, if a checkpoint would fall into the middle of an accumulated
-            gradient, which a checkpoint does not hold.
+            gradient, which a checkpoint does not hold; at an evaluation, if it has no metric
+            ``save_best``.
     """
+    _default_greater_keys = [*hooks.CheckpointHook._default_greater_keys,
+                             'correspondence_accuracy', 'effective_rank', 'feature_std']
+    _began = False
 
     def before_train(self, runner: Runner) -> None:
         self._check_accumulation(runner)
@@ -72,16 +83,47 @@ class CheckpointHook(hooks.CheckpointHook):
         if local and is_main_process():
             for partial in Path(self.out_dir).glob('.*.partial'):
                 partial.unlink()
+            self._drop_old_best(runner)
         self._drop_outdated()
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Make up for the evaluation of the checkpoint that the run goes on from."""
+        if self.save_best and not self._began:
+            make_up_evaluation(runner)
+        self._began = True
 
     def _check_accumulation(self, runner: Runner) -> None:
         counts = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+        if counts == 1:
+            return
         steps = len(runner.train_dataloader) if self.by_epoch else 1
-        if self.interval > 0 and (self.interval * steps) % counts:
-            raise ValueError(
-                f'checkpoint interval {self.interval * steps} (iterations) is not a multiple of '
-                f'optim_wrapper.accumulative_counts={counts}: a run resumed from it would lose '
-                'part of a gradient; change default_hooks.checkpoint.interval')
+        intervals = {'default_hooks.checkpoint.interval': self.interval}
+        if self.save_best:      # a new best value saves the run's state, too
+            intervals['train_cfg.val_interval'] = runner.train_loop.val_interval
+        for name, interval in intervals.items():
+            if interval > 0 and (interval * steps) % counts:
+                raise ValueError(
+                    f'checkpoint interval {interval * steps} (iterations) is not a multiple of '
+                    f'optim_wrapper.accumulative_counts={counts}: a run resumed from it would '
+                    f'lose part of a gradient; change {name}')
+
+    def _drop_old_best(self, runner: Runner) -> None:
+        """Remove best checkpoints that were to be removed when a kill came."""
+        if not self.save_best or not runner.iter:
+            return
+        for key in self.key_indicators:
+            best = (self.best_ckpt_path if len(self.key_indicators) == 1
+                    else self.best_ckpt_path_dict[key])
+            if not best or not Path(best).is_file():
+                continue
+            start = f'best_{key}_'.replace('/', '_')
+            for path in Path(self.out_dir).glob(f'{start}*.pth'):
+                number = path.stem.rpartition('_')[2]
+                done = runner.epoch if self.by_epoch else runner.iter
+                known = path.name == start + self.filename_tmpl.format(number)
+                # one of a later iteration will be written anew
+                if known and number.isdigit() and int(number) <= done and path != Path(best):
+                    path.unlink()
 
     def _drop_outdated(self) -> None:
         # a validation without training comes here before any backend is made
@@ -125,5 +167,12 @@ class CheckpointHook(hooks.CheckpointHook):
                 for old in steps[:-self.max_keep_ckpts]]
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        super()._save_best_checkpoint(runner, metrics)
+        # an evaluation without training keeps nothing
+        if self.save_best and hasattr(self, 'file_backend'):
+            absent = [key for key in self.key_indicators if key != 'auto' and key not in metrics]
+            if absent:
+                raise ValueError(f'default_hooks.checkpoint.save_best={absent[0]!r} is no metric '
+                                 f'of the validation loop; there are {", ".join(sorted(metrics))}')
+            note_evaluation(runner)
+            super()._save_best_checkpoint(runner, metrics)
         self._drop_outdated()

@@ -1,3 +1,4 @@
-"""Frozen evaluation: dense k-NN segmentation as loops, statistics of features as a hook."""
+"""Frozen evaluation as loops, with labels (dense k-NN) and without; statistics as a hook."""
+from .label_free_loop import LabelFreeValLoop
 from .loops import DenseKNNTestLoop, DenseKNNValLoop
 from .monitor_hook import FeatureMonitorHook

@@ -16,7 +16,8 @@ def nearest(queries: Tensor, keys: Tensor, k: int,
 
     Args:
         queries: (M, D).
-        keys: (N, D), k <= N.
+        keys: (N, D), k <= N; of another dtype, such as float16, they are converted to that of the
+            queries, one block at a time.
         k: neighbours.
         block: similarities held at once; None = by device.
 
@@ -28,12 +29,15 @@ def nearest(queries: Tensor, keys: Tensor, k: int,
     height = max(1, min(len(queries), block // width))
     # one buffer for all blocks: on a CPU fresh pages cost as much as the product
     buffer = queries.new_empty(height * width)
+    converted = None if keys.dtype == queries.dtype else queries.new_empty(width, keys.shape[1])
     best = queries.new_empty(len(queries), k), keys.new_empty(len(queries), k, dtype=torch.long)
     for row in range(0, len(queries), height):
         rows = queries[row:row + height]
         top = rows.new_empty(len(rows), 0), keys.new_empty(len(rows), 0, dtype=torch.long)
         for start in range(0, len(keys), width):
             part = keys[start:start + width]
+            if converted is not None:
+                part = converted[:len(part)].copy_(part)
             scores = buffer[:len(rows) * len(part)].view(len(rows), len(part))
             torch.mm(rows, part.t(), out=scores)
             values, index = scores.topk(min(k, len(part)), dim=1)

@@ -11,6 +11,7 @@ from mmdense.registry import LOOPS
 
 from .baselines import MeanIoU
 from .features import FrozenEncoder
+from .label_free import RawImages, label_free_metrics
 from .memory import ConsecutiveBatches
 from .random_state import kept_random_state
 from .segmentation import KNNSegmenter
@@ -31,8 +32,7 @@ def build_dataset(dataloader: dict, part: str) -> Dataset:
             raise
         cfg = dataloader['dataset']
         raise ValueError(f"the {part} dataset ({cfg['type']}, data_root={cfg.get('data_root')}, "
-                         f"data_prefix={cfg.get('data_prefix')}) of dense k-NN has no "
-                         'images') from None
+                         f"data_prefix={cfg.get('data_prefix')}) has no images") from None
     return dataset
 
 
@@ -88,6 +88,9 @@ class DenseKNNLoop(BaseLoop):
         stride: largest stride of a ResNet's map, by dilation; None = its own.
         recalibrate_bn: re-estimate BatchNorm statistics on the memory images first.
         seed: of the choice of cells.
+        label_free: also measure, on the query images, what needs no labels:
+            ``correspondence_accuracy``, ``effective_rank`` and ``feature_std``
+            (:func:`~mmdense.evaluation.label_free.label_free_metrics`).
 
     Raises:
         ValueError: datasets without images or with different classes, k or beta or memory_size
@@ -98,7 +101,8 @@ class DenseKNNLoop(BaseLoop):
     def __init__(self, runner: Runner, dataloader: DataLoader | dict, evaluator: Evaluator | dict,
                  memory: dict, k: int = 30, beta: float = 0.02,
                  memory_size: int | None = 102_400, out_index: int = -1,
-                 stride: int | None = None, recalibrate_bn: bool = True, seed: int = 0) -> None:
+                 stride: int | None = None, recalibrate_bn: bool = True, seed: int = 0,
+                 label_free: bool = False) -> None:
         if isinstance(dataloader, dict):
             dataloader = {**dataloader, 'dataset': build_dataset(dataloader, 'query')}
         super().__init__(runner, dataloader)
@@ -111,7 +115,7 @@ class DenseKNNLoop(BaseLoop):
         self.encoder_cfg = dict(stride=stride, out_index=out_index)
         self.segmenter_cfg = dict(num_classes=self.num_classes, k=k, beta=beta, seed=seed,
                                   per_image=memory_size and memory_size // images)
-        self.recalibrate_bn = recalibrate_bn
+        self.recalibrate_bn, self.seed, self.label_free = recalibrate_bn, seed, label_free
         self.evaluator = (evaluator if isinstance(evaluator, Evaluator)
                           else runner.build_evaluator(evaluator))
         self.evaluator.dataset_meta = self.dataloader.dataset.metainfo
@@ -128,6 +132,10 @@ class DenseKNNLoop(BaseLoop):
                 segmenter.recalibrate(self.memory_loader)
             segmenter.remember(self.memory_loader)
             metrics = self._label_queries(segmenter)
+            if self.label_free:
+                metrics.update(label_free_metrics(
+                    encoder, RawImages(self.dataloader.dataset), self.seed,
+                    self.dataloader.batch_size or 1, self.dataloader.num_workers))
             self.runner.call_hook(f'after_{self.mode}_epoch', metrics=metrics)
             self.runner.call_hook(f'after_{self.mode}')
         return metrics

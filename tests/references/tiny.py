@@ -1,4 +1,4 @@
-"""A DenseCL and a MoCo v2 small enough to train in a test, and views for them."""
+"""A DenseCL small enough to train in a test, and views for it."""
 from __future__ import annotations
 
 import torch
@@ -24,17 +24,6 @@ def config(**changes) -> dict:
 def build(**changes):
     with DefaultScope.overwrite_default_scope('mmseg'):
         return MODELS.build(config(**changes))
-
-
-def moco_config(**changes) -> dict:
-    shared = ('backbone', 'projector', 'queue', 'twin', 'loss', 'data_preprocessor')
-    return {**{key: value for key, value in config().items() if key in shared},
-            'type': 'mmdense.MoCoV2', **changes}
-
-
-def build_moco(**changes):
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        return MODELS.build(moco_config(**changes))
 
 
 def views_of(index: torch.Tensor) -> Views:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 from references.tiny import config as method_config
-from references.tiny import moco_config
 
 from mmdense.engine.check import check_config, check_method
 from mmdense.engine.recipe import RunFacts, apply_recipe, auto_changes, read_facts
@@ -69,15 +68,6 @@ def test_a_long_run_keeps_the_published_values():
     changes = auto_changes(cfg, facts)
     assert changes['model.twin.momentum'] == 0.999 and changes['model.twin.bn'] == 'shuffle'
     assert changes['model.queue.size'] == 65536 and changes['model.dense_warmup'] == 1000
-
-
-def test_a_method_without_warm_up_gets_the_rest():
-    facts = RunFacts(images=600, per_process=16, processes=2, accumulation=1, iterations=400)
-    model = moco_config(queue=dict(size=65536), twin=dict(momentum=0.999))
-    changes = auto_changes(Config(dict(model=model)), facts)
-    assert {name: value for name, value in changes.items() if name.startswith('model.')} == {
-        'model.twin.momentum': 0.9, 'model.twin.bn': 'shuffle', 'model.queue.size': 300,
-        'model.queue.own_image': 'masked', 'model.queue.init': 'empty'}
 
 
 @pytest.mark.parametrize('steps, momentum', [(100, 0.9), (4000, 0.99), (400_000, 0.999)])

@@ -5,8 +5,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
 
-from mmdense.evaluation.knn import knn_vote, nearest
+from mmdense.evaluation.knn import KEY_BLOCK, knn_vote, nearest
 
 
 def slow_vote(queries, keys, labels, k, beta):
@@ -36,3 +38,32 @@ def test_many_key_blocks_give_torch_topk(monkeypatch):
     expected = (queries @ keys.t()).topk(7, dim=1)
     torch.testing.assert_close(values, expected.values)
     assert torch.equal(index, expected.indices)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_keys_of_half_precision_are_searched_in_the_queries_precision(monkeypatch, dtype):
+    monkeypatch.setattr('mmdense.evaluation.knn.KEY_BLOCK', 16)
+    queries, keys = torch.randn(33, 8), torch.randn(100, 8).to(dtype)
+    values, index = nearest(queries, keys, 7, block=64)
+    expected = (queries @ keys.float().t()).topk(7, dim=1)
+    assert values.dtype == torch.float32
+    torch.testing.assert_close(values, expected.values)
+    assert torch.equal(index, expected.indices)
+
+
+def test_keys_are_never_converted_as_a_whole():
+    """Beside the keys there is no room for a second copy of them."""
+    class Watched(TorchDispatchMode):
+        largest = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            for tensor in tree_iter(out):
+                if isinstance(tensor, torch.Tensor) and tensor.dtype == torch.float32:
+                    self.largest = max(self.largest, tensor.untyped_storage().nbytes())
+            return out
+
+    queries, keys = torch.randn(4, 64), torch.randn(100_000, 64).half()
+    with Watched() as watched:
+        nearest(queries, keys, 5)
+    assert 0 < watched.largest <= KEY_BLOCK * 64 * 4

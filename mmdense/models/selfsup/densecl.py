@@ -6,20 +6,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmdense.registry import MODELS
+from mmdense.structures import Views
 
-from .base import build, encode
-from .contrast import QueueContrast
+from ..momentum import MomentumTwin
+from ..queue import FeatureQueue
+from .base import DenseSSL, build, encode
 
 
 @MODELS.register_module()
-class DenseCL(QueueContrast):
+class DenseCL(DenseSSL):
     """MoCo v2 and, beside it, the same contrast for every cell of the map (eq. 2, 3 and 5).
 
     Positive of a vector: the twin's vector of the other view. Positive of a cell: the twin's
     projection of the cell whose *backbone* feature is most similar to it. Negatives: a queue of
     the twin's vectors; a second queue of the twin's dense projections, averaged over the image.
-    Everything of the twin is without gradient; the match is an index, so no gradient flows
-    through it either.
+    View 1 is the query, view 2 the key (one direction). Everything of the twin is without
+    gradient; the match is an index, so no gradient flows through it either.
 
     Loss: ``(1 - w) loss_single + w loss_dense``, w = ``dense_weight`` after ``dense_warmup``
     optimiser steps and 0 before. Each is a mean over its rows, so with equal batches the mean
@@ -28,7 +30,11 @@ class DenseCL(QueueContrast):
     Args:
         projector: head of the pooled map, (B, C) -> (B, D).
         dense_projector: head of the map, (B, C, h, w) -> (B, D, h, w).
-        queue, twin, loss: see :class:`QueueContrast`; both queues are alike.
+        queue: ``size`` and ``init`` of both :class:`FeatureQueue`, and ``own_image``:
+            ``'negative'`` (published) keeps old keys of a query's own image as negatives,
+            ``'masked'`` leaves them out.
+        twin: arguments of :class:`MomentumTwin`.
+        loss: the contrast, with its temperature.
         matcher: how cells are paired.
         dense_weight: weight of the dense loss (lambda in the paper).
         dense_warmup: optimiser steps before the dense loss counts.
@@ -39,9 +45,19 @@ class DenseCL(QueueContrast):
     def __init__(self, backbone: dict, projector: dict, dense_projector: dict, queue: dict,
                  twin: dict, loss: dict, matcher: dict, dense_weight: float = 0.5,
                  dense_warmup: int = 1000, num_grid: int | None = None, **kwargs) -> None:
-        heads = dict(projector=projector, dense_projector={**dense_projector, 'dense': True})
-        super().__init__(backbone, heads, queue, twin, loss, **kwargs)
-        self.matcher = build(matcher)
+        super().__init__(backbone, **kwargs)
+        self.projector = build(projector)
+        self.dense_projector = build({**dense_projector, 'dense': True})
+        self.twin = MomentumTwin({**self.encoder(), 'projector': self.projector,
+                                  'dense_projector': self.dense_projector}, **twin)
+        own_image, queue = queue.get('own_image', 'negative'), dict(queue)
+        queue.pop('own_image', None)
+        if own_image not in ('negative', 'masked'):
+            raise ValueError(f"queue own_image={own_image!r}: expected 'negative' or 'masked'")
+        self.mask_own_image = own_image == 'masked'
+        self.queue = FeatureQueue(dim=projector['out_channels'], **queue)
+        self.dense_queue = FeatureQueue(dim=dense_projector['out_channels'], **queue)
+        self.contrast, self.matcher = build(loss), build(matcher)
         self.dense_weight, self.dense_warmup = dense_weight, dense_warmup
         self.num_grid = num_grid
 
@@ -53,9 +69,18 @@ class DenseCL(QueueContrast):
             features = F.adaptive_avg_pool2d(features, self.num_grid)
         return vector, net.dense_projector(features).flatten(2), features
 
+    def loss(self, inputs: list[Tensor], views: Views) -> dict[str, Tensor]:
+        """Return ``loss_single`` and ``loss_dense`` (weighted) of two views (B, 3, H, W)."""
+        if self.training:
+            self.twin.start()
+        online = self.project(self, inputs[0])
+        with torch.no_grad():
+            target = self.twin(inputs[1], self.project)
+        return self.objective(online, target, views.index)
+
     def objective(self, online: tuple[Tensor, Tensor, Tensor],
                   target: tuple[Tensor, Tensor, Tensor], index: Tensor) -> dict[str, Tensor]:
-        """Return ``loss_single`` and ``loss_dense`` (weighted); push the keys.
+        """Return the losses from what :meth:`project` gave for both branches; push the keys.
 
         Args:
             online, target: vector (B, D), cells (B, D, N) and map of query and key.
@@ -75,3 +100,13 @@ class DenseCL(QueueContrast):
             self.dense_queue.push(F.normalize(key_cells.float().mean(dim=2)), index)
         weight = torch.where(self.twin.steps < self.dense_warmup, 0.0, self.dense_weight)
         return dict(loss_single=(1 - weight) * single, loss_dense=weight * dense)
+
+    def compare(self, query: Tensor, positive: Tensor, queue: FeatureQueue,
+                index: Tensor) -> Tensor:
+        """Return the contrast of rows (M, D) of images ``index`` (M,) with a queue, a scalar.
+
+        Unfilled slots never count; keys of a row's own image count unless they are masked.
+        """
+        return self.contrast(query, positive, queue.keys, unit_negatives=True,
+                             query_index=index if self.mask_own_image else None,
+                             negative_index=queue.index)
