@@ -23,7 +23,8 @@ from references.configs import (
 )
 
 from mmdense.datasets.generate import SCENE_COUNTS
-from mmdense.engine.recipe import RunFacts, apply_recipe, auto_changes
+from mmdense.engine.check import check_config, view_sizes
+from mmdense.engine.recipe import RunFacts, apply_recipe, auto_changes, read_facts
 from mmdense.evaluation.features import FrozenEncoder
 from mmdense.evaluation.from_config import build_data, load_trained
 from mmdense.tables.definition import read_table
@@ -149,3 +150,14 @@ def test_every_row_of_a_table_builds_with_its_options(path: Path, data: Path):
         move(cfg._cfg_dict, data)
         build_shapes(cfg.model)
         assert build(cfg.train_dataloader.dataset, DATASETS)[0]['inputs'] is not None
+
+
+@pytest.mark.parametrize('name', ['mmpretrain/densecl_resnet18_shapes',
+                                  'supervised_r18_shape_objects'])
+def test_rows_of_others_can_be_checked_before_they_run(name: str, data: Path):
+    cfg = read(CONFIGS / f'{name}.py', data)
+    findings = check_config(cfg, read_facts(cfg, processes=2))
+    said = {finding.subject: finding.text for finding in findings}
+    assert view_sizes(cfg) == [64]
+    assert ('not measured' in said['time']) == name.startswith('supervised')
+    assert ('memory' in said) != name.startswith('supervised')

@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, DefaultScope
+from mmpretrain.models.selfsup.base import BaseSelfSupervisor
 from PIL import Image
 from torch import nn
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
+from mmdense.models.selfsup.base import DenseSSL
 from mmdense.structures import Views
 
 from .recipe import RunFacts
@@ -32,7 +34,7 @@ def view_sizes(cfg: Config) -> list[int]:
     def crops(node) -> Iterator[int]:
         if isinstance(node, dict):
             if str(node.get('type')).endswith('RandomResizedCrop'):
-                size = node['size']
+                size = node['size'] if 'size' in node else node['scale']     # mmpretrain's
                 yield size if isinstance(size, int) else max(size)
             node = list(node.values())
         if isinstance(node, (list, tuple)):
@@ -145,6 +147,10 @@ def measure_step(model: nn.Module, size: int, channels: int, batch: int) -> tupl
 
 def check_cost(model: nn.Module, cfg: Config, facts: RunFacts) -> Iterator[Finding]:
     """Measure two small steps here and scale them to the run's batch and length."""
+    if not isinstance(model, (DenseSSL, BaseSelfSupervisor)):
+        yield Finding(True, 'time', f'not measured: {type(model).__name__} is no method that learns '
+                      'from views')
+        return
     size = max(view_sizes(cfg), default=224)
     channels = len(cfg.model.get('data_preprocessor', {}).get('mean', [0, 0, 0]))
     small = min(facts.per_process, 4 if size > 128 else 8)
