@@ -148,8 +148,8 @@ def measure_step(model: nn.Module, size: int, channels: int, batch: int) -> tupl
 def check_cost(model: nn.Module, cfg: Config, facts: RunFacts) -> Iterator[Finding]:
     """Measure two small steps here and scale them to the run's batch and length."""
     if not isinstance(model, (DenseSSL, BaseSelfSupervisor)):
-        yield Finding(True, 'time', f'not measured: {type(model).__name__} is no method that learns '
-                      'from views')
+        yield Finding(True, 'time', f'not measured: {type(model).__name__} does not learn from '
+                      'views')
         return
     size = max(view_sizes(cfg), default=224)
     channels = len(cfg.model.get('data_preprocessor', {}).get('mean', [0, 0, 0]))

@@ -19,8 +19,8 @@ from mmdense.tables.results import BEST, BEST_LAYER, Metric, values, write_csv, 
 
 def one(row: str, seed: int, **metrics) -> dict:
     return dict(row=row, seed=seed, config='c.py', options={}, budget=0.5, processes=2,
-                amp=False, steps=40, images=320, seconds=60. + 60 * seed, versions=dict(mmdense='1', commit=None),
-                commit=None, metrics=metrics, not_run=[])
+                amp=False, steps=40, images=320, seconds=60. + 60 * seed,
+                versions=dict(mmdense='1', commit=None), commit=None, metrics=metrics, not_run=[])
 
 
 @pytest.fixture
