@@ -26,7 +26,7 @@ from mmdense.tables.pictures import draw_table_predictions, prediction_folders
 from mmdense.tables.plots import draw
 from mmdense.tables.results import record, write_csv, write_json
 from mmdense.tables.running import locked, missing, run_chains, run_logged
-from mmdense.tables.steps import Settings, Step, chain
+from mmdense.tables.steps import FROZEN, Settings, Step, chain
 from mmdense.tables.workers import check_gpus, run_on_gpus
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,6 +45,8 @@ def parse_args() -> argparse.Namespace:
     many.add_argument('--gpus', nargs='+', type=int, metavar='NUMBER',
                       help='a row and seed on each of these at once, with one process')
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+    parser.add_argument('--no-finetune', action='store_true',
+                        help='leave out the fine-tuning, which takes most of the time')
     return parser.parse_args()
 
 
@@ -73,6 +75,8 @@ def main() -> None:
               for row in table.rows for seed in seeds}
     # a seed of all rows before the next seed: an interrupted table has whole pairs
     wanted = [chains[row.name, seed] for seed in chosen for row in rows]
+    if args.no_finetune:
+        wanted = [steps[:FROZEN] for steps in wanted]
     console = Console(stderr=True)
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
                TimeRemainingColumn())
@@ -88,12 +92,14 @@ def main() -> None:
         def done(steps: int) -> None:
             bars.advance(bar, steps)
 
-        if gpus:
-            failures = run_on_gpus(wanted, gpus, ROOT, lambda gpu, stop: partial(
-                run, gpu=gpu, stop=stop), say, done)
-        else:
-            failures = run_chains(wanted, ROOT, run, say, done)
-        write_results(list(chains.values()), table, seeds, folder)
+        try:
+            if gpus:
+                failures = run_on_gpus(wanted, gpus, ROOT, lambda gpu, stop: partial(
+                    run, gpu=gpu, stop=stop), say, done)
+            else:
+                failures = run_chains(wanted, ROOT, run, say, done)
+        finally:        # also of what was finished before an interruption
+            write_results(list(chains.values()), table, seeds, folder)
     print(f'results: {folder / "results.md"}')
     if failures:
         print(f'error: {len(failures)} failed:', *failures, sep='\n', file=sys.stderr)

@@ -15,7 +15,7 @@ rows = [
 ]
 evaluate = dict(
     config='../densecl_r18_camvid.py',
-    protocols=['knn', 'linear', 'correspondence'],
+    protocols=['knn', 'linear', 'correspondence', 'statistics'],
     layers=['C3', 'C4', 'C5'])
 finetune = dict(
     config='../finetune/mocofcn_r18_camvid.py',

@@ -18,7 +18,7 @@ rows = [
 ]
 evaluate = dict(
     config='../densecl_r18_shapes.py',
-    protocols=['knn', 'linear', 'overcluster', 'correspondence'],
+    protocols=['knn', 'linear', 'overcluster', 'correspondence', 'statistics'],
     layers=['C3', 'C4', 'C5'])
 finetune = dict(
     config='../finetune/mocofcn_r18_shapes_1of8.py',

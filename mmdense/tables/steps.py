@@ -22,6 +22,8 @@ from .definition import Row, Table
 from .options import budget_options, format_options, iterations_of, read_with
 
 RESULT = 'result.json'
+#: steps of a chain before its fine-tuning: the weights and their frozen evaluation
+FROZEN = 2
 #: images whose predictions an evaluation keeps, and their folder in that of its step
 IMAGES = 4
 PREDICTIONS = 'predictions'

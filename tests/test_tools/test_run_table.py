@@ -76,6 +76,16 @@ def test_rows_seeds_budget_and_processes(run, commands, tmp_path):
     assert 'Budget: 0.1 of the schedules' in text
 
 
+def test_fine_tuning_can_be_left_for_later(run, commands, tmp_path):
+    run('--no-finetune', '--amp')
+    assert len(commands.run) == 2 * (1 + 2 + 2) and not commands.named('finetune')
+    assert sum('--amp' in command for command in commands.run) == 2 * 2
+    text = (tmp_path / 'work_dirs/tables/table/results.md').read_text()
+    assert '- wider, seed 0: finetune_lr' in text and 'Trained in mixed precision.' in text
+    run('--amp')
+    assert len(commands.run) == 18
+
+
 def test_a_failed_row_is_told_the_rest_goes_on_and_the_end_is_an_error(run, commands, tmp_path,
                                                                        capsys):
     commands.fail = 'densecl-a/seed0/pretrain_'
@@ -93,10 +103,12 @@ def test_a_failed_row_is_told_the_rest_goes_on_and_the_end_is_an_error(run, comm
     assert len(commands.run) == 2
 
 
-def test_an_interrupted_table_goes_on(run, commands):
+def test_an_interrupted_table_goes_on(run, commands, tmp_path):
     commands.stop = 'wider/seed0/pretrain_'
     with pytest.raises(KeyboardInterrupt):
         run()
+    text = (tmp_path / 'work_dirs/tables/table/results.md').read_text()
+    assert '| DenseCL, a | 1 | 20.00 | 20.00 |' in text and '- wider, seed 0: all' in text
     before, commands.stop = len(commands.run), ''
     run()
     assert commands.run[before] == commands.run[before - 1], 'the same command, which resumes'
