@@ -60,7 +60,8 @@ def read_results(paths: Sequence[str | Path]) -> Measured:
                              f'tools/run_table.py ({type(error).__name__}: {error})') from None
         for checkpoint, layer, protocol, numbers in entries:
             for name, value in numbers.items():
-                if not math.isfinite(value):      # a diverged run: as if it was not measured
+                # a diverged run is as if it was not measured; JSON has null in place of nan
+                if value is None or not math.isfinite(value):
                     continue
                 known = found.setdefault(checkpoint, {}).setdefault((layer, protocol, name), value)
                 if known != value:
@@ -70,7 +71,8 @@ def read_results(paths: Sequence[str | Path]) -> Measured:
     return found
 
 
-def _rank(signal: Sequence[float], target: Sequence[float]) -> float | None:
+def rank_correlation(signal: Sequence[float], target: Sequence[float]) -> float | None:
+    """Return Spearman's rank correlation; None of fewer than three, or if one side is constant."""
     if len(signal) < FEWEST or len(set(signal)) == 1 or len(set(target)) == 1:
         return None
     return float(spearmanr(signal, target).statistic)
@@ -83,7 +85,7 @@ def _row(layer: str, protocol: str, name: str, values: Mapping[str, tuple[float,
     # several highest ones: the signal does not say which
     choice = chosen[0] if len(chosen) == 1 else None
     return dict(layer=layer, signal=f'{protocol} {name}', n=len(values),
-                spearman=_rank(signal, target), chosen=choice,
+                spearman=rank_correlation(signal, target), chosen=choice,
                 chosen_linear=None if choice is None else values[choice][1],
                 best_linear=max(target), worst_linear=min(target))
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.stats import spearmanr
+from mmdense.evaluation.signals import TARGET, rank_correlation
 
 from .results import BASELINES, Metric, numbers_of
 
-#: what the others are compared with
-TARGET = ('linear', 'mIoU')
 #: fewer checkpoints say nothing
 FEWEST = 4
 
@@ -43,6 +41,7 @@ def signals(records: Sequence[dict]) -> list[Signal]:
     found = []
     for metric, both in pairs.items():
         values, targets = zip(*both, strict=True)
-        if len(both) >= FEWEST and len(set(values)) > 1 and len(set(targets)) > 1:
-            found.append(Signal(metric, float(spearmanr(values, targets).statistic), len(both)))
+        correlation = rank_correlation(values, targets)
+        if len(both) >= FEWEST and correlation is not None:
+            found.append(Signal(metric, correlation, len(both)))
     return found

@@ -119,3 +119,9 @@ def test_the_tool_prints_and_writes(repo, tmp_path, monkeypatch, capsys):
     module.main()
     assert '| C4 | knn mIoU | 4 | 1.00 |' in capsys.readouterr().out
     assert json.loads(out.read_text())[0]['spearman'] == pytest.approx(1)
+
+
+def test_null_is_as_if_it_was_not_measured(tmp_path):
+    paths = write(tmp_path, {('knn', 'mIoU'): [1, 9, 5, 2]})
+    paths[2].write_text(paths[2].read_text().replace('"mIoU": 5', '"mIoU": null'))
+    assert rows_of(paths)['knn mIoU']['n'] == 3
