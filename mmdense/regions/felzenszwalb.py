@@ -52,5 +52,5 @@ def felzenszwalb(image: np.ndarray, scale: float = 1000, sigma: float = 0.8,
     if height * width >= MAX_PIXELS:
         raise ValueError(f'felzenszwalb: an image of {width}x{height}; expected fewer than '
                          f'{MAX_PIXELS} pixels')
-    blurred = _blur(image / 255.0, float(sigma))
+    blurred = _blur(np.ascontiguousarray(image) / 255.0, float(sigma))
     return partition(blurred, scale / 255.0, area).reshape(height, width)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from skimage import segmentation
 
-from mmdense.regions import felzenszwalb
+from mmdense.regions import felzenszwalb, felzenszwalb_kernel
 
 
 def picture(seed: int, height: int = 90, width: int = 120, channels: int = 3) -> np.ndarray:
@@ -89,6 +89,25 @@ def test_a_least_size_is_pixels_or_a_share_of_the_area():
 def test_what_it_does_not_take_is_said(change, message):
     with pytest.raises(ValueError, match=message):
         felzenszwalb(**{'image': np.zeros((4, 4, 3), np.uint8), **change})
+
+
+def test_a_view_of_other_strides_gives_the_same():
+    image = picture(5)
+    for view in (image[::-1, ::-1], image.transpose(1, 0, 2), image[..., ::-1]):
+        for sigma in (0, 0.8):
+            assert np.array_equal(felzenszwalb(view, 50, sigma, 9),
+                                  felzenszwalb(view.copy(order='C'), 50, sigma, 9))
+    assert len(felzenszwalb_kernel.partition.signatures) == 1       # compiled once for all
+
+
+def test_without_any_folder_for_its_cache_it_is_compiled_in_memory(monkeypatch):
+    def njit(cache=False, **options):
+        if cache:
+            raise RuntimeError('cannot cache function: no locator available')
+        return lambda function: (function, options)
+
+    monkeypatch.setattr(felzenszwalb_kernel.numba, 'njit', njit)
+    assert felzenszwalb_kernel.compiled(len) == (len, dict(nogil=True))
 
 
 def test_a_second_process_and_a_forked_one_do_not_compile(tmp_path, repo):

@@ -35,6 +35,14 @@ def test_every_method_gives_ids_from_1(method):
     assert np.array_equal(np.unique(regions), np.arange(1, regions.max() + 1))
 
 
+@pytest.mark.parametrize('channels', [1, 4])
+@pytest.mark.parametrize('method', METHODS)
+def test_every_method_takes_any_number_of_channels(method, channels):
+    image = np.repeat(halves()[..., :1], channels, axis=2)
+    regions = make_regions(image, method)
+    assert regions.shape == (40, 60) and regions.min() == 1
+
+
 def test_a_grid_is_of_equal_cells_in_reading_order():
     regions = grid_regions(halves(), 5)
     assert np.array_equal(np.bincount(regions.ravel()), [0] + [96] * 25)
