@@ -33,6 +33,9 @@ NOT_IN_CONFIGS = {
     'BFloat16OptimWrapper': 'tools/train.py --amp sets it on a CPU',
     'Solarize': "an option of a user's own views; BYOL and DetCon need it",
     'LabelFreeValLoop': 'val_cfg of a user who has no labels; docs/evaluation.md',
+    'LoadRegions': "regions for a user's DetCon; docs/regions.md",
+    'MakeRegions': "regions for a user's DetCon; docs/regions.md",
+    'RegionsFromAnnotations': "regions for a user's DetCon; docs/regions.md",
     'StopBelowStartHook': "for a user's continuation of a run; docs/evaluation.md",
 }
 #: collections of the metafile that are no method of ours, and whose model they train

@@ -5,4 +5,5 @@ from .geometric import RandomFlip, RandomResizedCrop
 from .loading import ImageReadError, LoadImage
 from .multiview import MultiView
 from .photometric import ColorJitter, GaussianBlur, RandomGrayscale, Solarize
+from .regions import LoadRegions, MakeRegions, RegionsFromAnnotations
 from .seeding import SeedSample

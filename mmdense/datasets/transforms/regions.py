@@ -1,0 +1,169 @@
+"""Region ids of an image in the pipeline: from files, made on the fly, or from its labels.
+
+Each sets ``results['regions']``, (H, W) int32 of the image's size, 0 = no region; it stands before
+`MultiView`, whose views then carry their part of it.
+"""
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmdense.regions import (
+    instance_regions,
+    make_regions,
+    read_regions,
+    region_file,
+    resolve_options,
+    semantic_regions,
+)
+from mmdense.regions.files import FORMATS
+from mmdense.regions.folder import SIDECAR
+from mmdense.registry import TRANSFORMS
+
+
+def make_command(images: str, folder: str) -> str:
+    """Return the command that makes the region files of ``images`` in ``folder``."""
+    settings = dict(method='fh', options={}, suffix='.png')
+    try:
+        settings |= json.loads(Path(folder, SIDECAR).read_bytes())
+    except (OSError, ValueError):
+        pass                    # none were made there yet: the defaults
+    options = [f'{name}={json.dumps(value)}' for name, value in settings['options'].items()]
+    parts = ['python', 'tools/make_regions.py', images, folder, '--method', settings['method']]
+    parts += ['--options', *options] if options else []
+    parts += ['--format', settings['suffix'][1:]] if settings['suffix'] != '.png' else []
+    return shlex.join(parts)
+
+
+@TRANSFORMS.register_module()
+class LoadRegions(BaseTransform):
+    """Read the region file of each image, such as ``tools/make_regions.py`` writes them.
+
+    The file of ``IMAGES/a/b.jpg`` is ``FOLDER/a/b.png`` or ``.npz``. Where a sample has a
+    ``region_path``, that file is read, whatever the folders.
+
+    Args:
+        images: folder of the images.
+        folder: folder of the region files; of several, one is drawn for each sample.
+        max_regions: how many regions an image may have; any number by default.
+
+    Raises:
+        FileNotFoundError: there is no such file; the message holds the command that makes it.
+        RegionFileError: the file is damaged, of another size than its image, or of too many
+            regions.
+        ValueError: the image is not below ``images``.
+    """
+
+    def __init__(self, images: str | None = None, folder: str | Sequence[str] | None = None,
+                 max_regions: int | None = None) -> None:
+        if (images is None) != (folder is None):
+            raise ValueError(f'LoadRegions: images={images!r}, folder={folder!r}; expected both, '
+                             'or none where samples have a region_path')
+        self.images = images
+        self.folders = [folder] if isinstance(folder, str) else list(folder or ())
+        self.max_regions = max_regions
+
+    def find(self, results: dict) -> str | Path:
+        """Return the region file of a sample."""
+        if 'region_path' in results:
+            return results['region_path']
+        image = results['img_path']
+        if not self.folders:
+            raise ValueError(f'LoadRegions: {image} has no region_path; expected one, or images '
+                             'and folder')
+        drawn = np.random.randint(len(self.folders)) if len(self.folders) > 1 else 0
+        folder = self.folders[drawn]
+        paths = [region_file(image, self.images, folder, suffix) for suffix in FORMATS]
+        for path in paths:
+            if path.is_file():
+                return path
+        raise FileNotFoundError(f'{paths[0]}: no region file of {image}; make the regions with: '
+                                f'{make_command(self.images, folder)}')
+
+    def transform(self, results: dict) -> dict:
+        """Add ``regions``."""
+        size = results['img'].shape[:2]
+        results['regions'] = read_regions(self.find(results), size, self.max_regions)
+        return results
+
+
+@TRANSFORMS.register_module()
+class MakeRegions(BaseTransform):
+    """Compute the regions of each image on the fly.
+
+    Args:
+        sources: ``dict(method='fh', scale=1000, …)``, see :func:`mmdense.regions.make_regions`;
+            of several, such as several scales, one is drawn for each sample.
+
+    Raises:
+        ValueError: an unknown method or option.
+    """
+
+    def __init__(self, sources: dict[str, Any] | Sequence[dict[str, Any]]) -> None:
+        sources = [sources] if isinstance(sources, dict) else list(sources)
+        if not sources or any('method' not in source for source in sources):
+            raise ValueError(f"MakeRegions: sources={sources}; expected dict(method='fh', …), or "
+                             'several')
+        # fh is compiled in here, before workers are forked
+        self.sources = [dict(method=source['method'],
+                             **resolve_options(source['method'], {
+                                 name: value for name, value in source.items()
+                                 if name != 'method'})) for source in sources]
+
+    def transform(self, results: dict) -> dict:
+        """Add ``regions``."""
+        drawn = np.random.randint(len(self.sources)) if len(self.sources) > 1 else 0
+        image = results['img']
+        if image.shape[2] == 3:
+            image = np.ascontiguousarray(image[..., ::-1])      # BGR, as LoadImage reads it
+        results['regions'] = make_regions(image, **self.sources[drawn])
+        return results
+
+
+@TRANSFORMS.register_module()
+class RegionsFromAnnotations(BaseTransform):
+    """Take the labels of any mmseg dataset for regions; put it after ``LoadAnnotations``.
+
+    Args:
+        kind: ``'semantic'``: each class is a region, class 0, too; ``'instance'``: each id is one,
+            0 is none.
+        key: where the map (H, W) stands in the sample.
+        ignore_index: the number that becomes 0, no region; None for none.
+        background: a class that becomes 0, too; by default none does.
+
+    Raises:
+        ValueError: the sample has no such map, or it is no map of whole numbers of the image's
+            size.
+    """
+
+    def __init__(self, kind: str = 'semantic', key: str = 'gt_seg_map',
+                 ignore_index: int | None = 255, background: int | None = None) -> None:
+        if kind not in ('semantic', 'instance') or (kind == 'instance' and background is not None):
+            raise ValueError(f"RegionsFromAnnotations: kind={kind!r}, background={background}; "
+                             "expected kind 'semantic', or 'instance' without a background, which "
+                             'is 0 there')
+        self.kind, self.key = kind, key
+        self.ignore_index, self.background = ignore_index, background
+
+    def transform(self, results: dict) -> dict:
+        """Add ``regions``."""
+        path = results.get('seg_map_path') or results.get('img_path')
+        if self.key not in results:
+            raise ValueError(f'RegionsFromAnnotations: {path} has no {self.key!r}; put '
+                             'LoadAnnotations before it')
+        labels = results[self.key]
+        if labels.shape != results['img'].shape[:2]:
+            raise ValueError(f'{path}: a label map of shape {labels.shape}; expected '
+                             f'{results["img"].shape[:2]}, the size of its image')
+        if self.kind == 'semantic':
+            regions = semantic_regions(labels, self.ignore_index, self.background)
+        else:
+            regions = instance_regions(labels, self.ignore_index)
+        results['regions'] = regions
+        return results

@@ -1,0 +1,121 @@
+"""Region ids in files: PNG of 8 or 16 bits, or npz."""
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from .checks import compact_regions
+
+#: by suffix: the largest id that such a file holds
+FORMATS = {'.png': 2 ** 16 - 1, '.npz': 2 ** 31 - 1}
+NPZ_KEY = 'regions'
+_PNG_MODES = {'1', 'L', 'P', 'I', 'I;16', 'I;16B'}
+
+
+class RegionFileError(ValueError):
+    """A region file that cannot be used; the message names the file and what was expected."""
+
+
+def _encode(regions: np.ndarray, suffix: str) -> bytes:
+    if suffix == '.png':
+        kind = np.uint8 if regions.max(initial=0) < 256 else np.uint16
+        return cv2.imencode('.png', regions.astype(kind))[1].tobytes()
+    content = io.BytesIO()
+    np.savez_compressed(content, **{NPZ_KEY: regions.astype(np.int32)})
+    return content.getvalue()
+
+
+def write_regions(path: str | os.PathLike, regions: np.ndarray) -> None:
+    """Write ids (H, W) whole or not at all: ``.png`` (16 bits from id 256 on) or ``.npz``.
+
+    Raises:
+        ValueError: another suffix, or an id that this kind of file cannot hold.
+    """
+    from mmdense.engine.checkpoint_hook import write_whole  # the engine imports the datasets
+    suffix = Path(path).suffix
+    if suffix not in FORMATS:
+        raise ValueError(f'{path}: region files end in {" or ".join(FORMATS)}')
+    low, high = int(regions.min(initial=0)), int(regions.max(initial=0))
+    if low < 0 or high > FORMATS[suffix]:
+        raise ValueError(f'{path}: region ids {low}..{high}; a {suffix[1:]} file holds '
+                         f'0..{FORMATS[suffix]}, more go into a .npz file')
+    write_whole(_encode(regions, suffix), path)
+
+
+def _decode(data: bytes, suffix: str) -> np.ndarray:
+    """Return the ids (H, W) as they stand in the file; raises what the decoders raise."""
+    if suffix == '.npz':
+        with np.load(io.BytesIO(data), allow_pickle=False) as content:
+            return content[NPZ_KEY]
+    image = Image.open(io.BytesIO(data))
+    image.verify()                                  # the checksums; the image is read anew
+    image = Image.open(io.BytesIO(data))
+    if image.mode not in _PNG_MODES:
+        raise ValueError(f'is a colour image (mode {image.mode})')
+    if image.mode == 'L' and image.format == 'PNG' and data[24] != 8:
+        raise ValueError(f'has {data[24]} bits a pixel, which are scaled when they are read')
+    # ids are a palette's indices, not its colours
+    return np.asarray(image)
+
+
+def read_regions(path: str | os.PathLike, size: tuple[int, int] | None = None,
+                 max_regions: int | None = None) -> np.ndarray:
+    """Read ids from a PNG (grey of 8 or 16 bits, or the indices of a palette) or an npz file.
+
+    Args:
+        path: the file; an npz holds them as ``regions``.
+        size: (H, W) of the image that they are of, if known.
+        max_regions: how many regions there may be.
+
+    Returns:
+        (H, W) int32, renumbered 1..K; 0 is no region.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        RegionFileError: it is damaged or cut off, a colour image, of another size, or holds too
+            many regions.
+    """
+    path = Path(path)
+    expected = 'expected region ids in a whole PNG file (grey of 8 or 16 bits, or a palette) or ' \
+               f'in an npz file under {NPZ_KEY!r}'
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f'{path}: no such region file') from None
+    except OSError as reason:
+        raise RegionFileError(f'{path}: cannot be read ({reason.strerror}); {expected}') from None
+    try:
+        regions = compact_regions(_decode(data, path.suffix))
+    except (OSError, ValueError, SyntaxError, KeyError, EOFError, zlib.error,
+            zipfile.BadZipFile) as reason:
+        raise RegionFileError(f'{path}: damaged, cut off or no region ids ({len(data)} bytes; '
+                              f'{reason}); {expected}') from None
+    if size is not None and regions.shape != tuple(size):
+        raise RegionFileError(
+            f'{path}: a region map of {regions.shape[1]}x{regions.shape[0]} pixels; expected '
+            f'{size[1]}x{size[0]}, the size of its image')
+    if max_regions is not None and regions.max(initial=0) > max_regions:
+        raise RegionFileError(f'{path}: {regions.max()} regions; expected at most {max_regions} '
+                              '(max_regions): make larger ones')
+    return regions
+
+
+def region_file(image: str | os.PathLike, images: str | os.PathLike, folder: str | os.PathLike,
+                suffix: str = '.png') -> Path:
+    """Return where the regions of ``image``, a file below ``images``, lie below ``folder``.
+
+    Raises:
+        ValueError: the image is not below ``images``.
+    """
+    relative = os.path.relpath(os.path.abspath(image), os.path.abspath(images))
+    if relative.split(os.sep)[0] == os.pardir:
+        raise ValueError(f'{image} is not below {images}, the folder of images that the region '
+                         f'files in {folder} are of')
+    return Path(folder, relative).with_suffix(suffix)

@@ -1,0 +1,189 @@
+"""Region files of a whole folder of images: in parallel, resumable, one kind of settings."""
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from .files import FORMATS, RegionFileError, read_regions, region_file, write_regions
+from .methods import make_regions, resolve_options
+
+#: keeps the settings of the region files beside it
+SIDECAR = 'regions.json'
+
+
+@dataclass
+class Made:
+    """What became of one image.
+
+    Attributes:
+        image: its path.
+        regions: how many there are.
+        shares: (regions,) float64, each one's share of the image's area.
+        new: whether they were made now, or were there and current.
+        error: why there are none.
+    """
+
+    image: str
+    regions: int = 0
+    shares: np.ndarray | None = None
+    new: bool = False
+    error: str | None = None
+
+
+def settings_of(method: str, options: dict[str, Any], suffix: str) -> dict[str, Any]:
+    """Return what decides the content of region files, as it comes back from JSON.
+
+    Raises:
+        ValueError: an unknown method, option or suffix.
+    """
+    if suffix not in FORMATS:
+        raise ValueError(f'region files end in {" or ".join(FORMATS)}, not in {suffix!r}')
+    settings = dict(method=method, options=resolve_options(method, options), suffix=suffix)
+    return json.loads(json.dumps(settings))
+
+
+def claim_folder(out: str | Path, settings: dict[str, Any]) -> None:
+    """Note ``settings`` in ``out``, or check that its region files were made with the same.
+
+    Raises:
+        ValueError: they were made with others, or the folder holds files without any note.
+    """
+    from mmdense.engine.checkpoint_hook import write_whole  # the engine imports the datasets
+    out = Path(out)
+    sidecar = out / SIDECAR
+    if not sidecar.exists():
+        if out.is_dir() and any(path.suffix in FORMATS for path in out.rglob('*')):
+            raise ValueError(f'{out} holds {" or ".join(FORMATS)} files, but no {SIDECAR} that '
+                             'says how they were made; choose another folder')
+        write_whole(json.dumps(settings, indent=1).encode(), sidecar)
+        return
+    try:
+        there = json.loads(sidecar.read_bytes())
+    except ValueError:
+        raise ValueError(f'{sidecar} is damaged: it should be JSON that says how the region files '
+                         'beside it were made; choose another folder') from None
+    if there != settings:
+        raise ValueError(f'{out} holds regions made with other settings: {json.dumps(there)}; '
+                         f'asked for: {json.dumps(settings)}. Choose another folder')
+
+
+def _is_current(path: Path, image: str) -> bool:
+    try:
+        return path.stat().st_mtime_ns >= os.stat(image).st_mtime_ns
+    except OSError:
+        return False
+
+
+def _make_file(image: str, images: str, out: str, settings: dict[str, Any]) -> Made:
+    """Write one image's region file, unless a whole one newer than the image is there."""
+    from mmdense.datasets.transforms.loading import read_image  # the datasets import this package
+    path = region_file(image, images, out, settings['suffix'])
+    regions, new = None, False
+    try:
+        if _is_current(path, image):
+            try:
+                regions = read_regions(path)
+            except RegionFileError:
+                pass                    # damaged: made anew
+        if regions is None:
+            new = True
+            pixels = np.ascontiguousarray(read_image(image)[..., ::-1])
+            regions = make_regions(pixels, settings['method'], **settings['options'])
+            write_regions(path, regions)
+    except (OSError, ValueError) as error:
+        return Made(image, error=str(error))
+    shares = np.bincount(regions.ravel())[1:] / regions.size
+    return Made(image, len(shares), shares, new)
+
+
+def _start_worker() -> None:
+    """Give a worker one thread, and an end when its parent was killed."""
+    cv2.setNumThreads(1)
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: wait([parent.sentinel]) and os._exit(1), daemon=True).start()
+
+
+def _check_names(files: Sequence[str], images: str, out: str, suffix: str) -> None:
+    if Path(out).resolve().is_relative_to(Path(images).resolve()):
+        raise ValueError(f'{out} lies in {images}: its region files would be taken for images; '
+                         'choose a folder outside')
+    seen: dict[Path, str] = {}
+    for file in files:
+        path = region_file(file, images, out, suffix)
+        if path in seen:
+            raise ValueError(f'{seen[path]} and {file} would both get {path}; give one of them '
+                             'another name')
+        seen[path] = file
+
+
+def make_folder(images: str, files: Sequence[str], out: str, method: str = 'fh',
+                options: dict[str, Any] | None = None, suffix: str = '.png', workers: int = 1,
+                on_image: Callable[[Made], None] = lambda made: None) -> list[Made]:
+    """Write the region files of ``files``, images below ``images``, into ``out``.
+
+    The folders below ``out`` are those below ``images``. Each file is written whole or not at all,
+    and what is there, whole and newer than its image, is left: a run that was killed is continued.
+
+    Args:
+        images: folder of the images.
+        files: image files in it.
+        out: folder of the region files.
+        method, options: see :func:`mmdense.regions.make_regions`.
+        suffix: ``.png`` or ``.npz``.
+        workers: processes.
+        on_image: called with each `Made` as it comes.
+
+    Returns:
+        One `Made` an image, in the order of ``files``; unreadable images have their ``error``.
+
+    Raises:
+        ValueError: ``out`` holds regions made with other settings or lies in ``images``, two
+            images would share a file, or an option is wrong.
+    """
+    # fh is compiled in here, so that the forked workers need not
+    settings = settings_of(method, options or {}, suffix)
+    _check_names(files, images, out, suffix)
+    claim_folder(out, settings)
+    job = partial(_make_file, images=images, out=out, settings=settings)
+    found = []
+    for made in _run(job, files, workers):
+        found.append(made)
+        on_image(made)
+    return found
+
+
+def _run(job: Callable[[str], Made], files: Sequence[str], workers: int) -> Iterator[Made]:
+    if workers <= 1 or len(files) < 2:
+        yield from map(job, files)
+        return
+    with multiprocessing.get_context('fork').Pool(min(workers, len(files)), _start_worker) as pool:
+        yield from pool.imap(job, files, chunksize=4)
+
+
+def summary(made: Sequence[Made]) -> dict[str, float]:
+    """Return statistics of the images that have regions: counts, areas in per cent, coverage."""
+    good = [one for one in made if one.error is None]
+    result = dict(images=len(good), new=sum(one.new for one in good),
+                  failed=len(made) - len(good))
+    if good:
+        counts = np.array([one.regions for one in good])
+        shares = np.concatenate([one.shares for one in good])
+        result |= dict(
+            regions_mean=float(counts.mean()), regions_median=float(np.median(counts)),
+            regions_min=int(counts.min()), regions_max=int(counts.max()),
+            images_of_one_region=int((counts < 2).sum()),
+            area_median=float(100 * np.median(shares)) if len(shares) else 0.0,
+            area_min=float(100 * shares.min(initial=1.0)) if len(shares) else 0.0,
+            covered=float(100 * np.mean([one.shares.sum() for one in good])))
+    return result
