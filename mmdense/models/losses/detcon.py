@@ -14,8 +14,11 @@ from mmdense.registry import MODELS
 
 from ..queue import gather_rows
 from .gather import gather_with_gradient
-from .logsumexp import BLOCK_ELEMENTS, LOWEST_EXPONENT
+from .logsumexp import LOWEST_EXPONENT
 from .nce import check_temperature, prepare
+
+#: logits held at once; on a CPU 4 MB, since products of few rows are slow
+BLOCK_ELEMENTS = {'cpu': 2**20, 'gpu': 2**23}
 
 
 @dataclass

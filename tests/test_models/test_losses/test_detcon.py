@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -161,3 +163,28 @@ def test_mistakes_are_named():
         detcon_nce(*inputs, *ids, *ids, temperature=0)
     with pytest.raises(ValueError, match='negative_group=0'):
         detcon_nce(*inputs, *ids, *ids, negative_group=0)
+
+
+MEMORY = '''
+import resource, torch
+from mmdense.models.losses import detcon_nce
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def inputs(images):
+    ids = [torch.randint(1, 20, (images, 16)) for _ in range(2)]
+    return [torch.randn(images, 16, 32).requires_grad_() for _ in range(4)], ids
+def step(features, ids):
+    detcon_nce(*features, *ids, *ids).backward()
+step(*inputs(8))                # threads and libraries
+batch = inputs(160)
+before = peak()
+step(*batch)
+print(peak() - before)
+'''
+
+
+def test_memory_above_the_inputs_is_bounded():
+    """Resident memory of a fresh process in MB; the logits of one direction alone are 50."""
+    run = subprocess.run([sys.executable, '-c', MEMORY], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert float(run.stdout.split()[-1]) <= 25
