@@ -31,6 +31,7 @@ from mmdense import registry
 NOT_IN_CONFIGS = {
     'CPUDistributedDataParallel': 'tools/train.py sets it on CPU processes',
     'BFloat16OptimWrapper': 'tools/train.py --amp sets it on a CPU',
+    'DetConLoss': 'a loss of methods of the user; ours that contrasts regions is not there yet',
     'Solarize': "an option of a user's own views; BYOL and DetCon need it",
     'LabelFreeValLoop': 'val_cfg of a user who has no labels; docs/evaluation.md',
     'LoadRegions': "regions for a user's DetCon; docs/regions.md",
