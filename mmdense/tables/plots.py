@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from mmdense.visualization.figures import save
 
 from .definition import Table
-from .results import BEST, Metric, values
+from .results import BEST, BEST_LAYER, Metric, values
 from .statistics import mean_of
 
 
@@ -28,16 +28,14 @@ def _bars(axis, of_rows: dict, metrics: Sequence[Metric]) -> None:
 
 
 def _points(axis, of_rows: dict, minutes: dict, metrics: Sequence[Metric]) -> None:
-    for number, metric in enumerate(metrics):
-        for row, found in of_rows.items():
-            if metric in found:
-                mean = mean_of(list(found[metric].values()))
-                axis.errorbar(minutes[row], mean.mean, mean.error, fmt='o', color=f'C{number}',
-                              capsize=3)
-                axis.annotate(row, (minutes[row], mean.mean), fontsize=7,
-                              xytext=(4, 4), textcoords='offset points')
-        axis.plot([], [], 'o', color=f'C{number}', label=metric.layer)
-    axis.set(xlabel='wall time of the weights, minutes', ylabel='mIoU, per cent')
+    # one layer: names of all rows at all layers would lie on each other
+    metric = next((one for one in metrics if one.layer in (BEST, BEST_LAYER)), metrics[-1])
+    for number, (row, found) in enumerate(of_rows.items()):
+        if metric in found:
+            mean = mean_of(list(found[metric].values()))
+            axis.errorbar(minutes[row], mean.mean, mean.error, fmt='o', color=f'C{number % 10}',
+                          capsize=3, label=row)
+    axis.set(xlabel='wall time of the weights, minutes', ylabel=f'mIoU, per cent, {metric.layer}')
 
 
 def draw(records: Sequence[dict], table: Table, folder: Path) -> list[Path]:
@@ -60,7 +58,7 @@ def draw(records: Sequence[dict], table: Table, folder: Path) -> list[Path]:
     for protocol in dict.fromkeys(metric.protocol for metric in metrics):
         own = [metric for metric in metrics if metric.protocol == protocol]
         for kind in ('rows', 'time'):
-            figure = Figure(figsize=(7, 1.5 + 0.6 * len(of_rows) if kind == 'rows' else 4.5),
+            figure = Figure(figsize=(8, 1.5 + 0.6 * len(of_rows) if kind == 'rows' else 4.5),
                             layout='constrained')
             axis = figure.subplots()
             if kind == 'rows':
@@ -68,6 +66,6 @@ def draw(records: Sequence[dict], table: Table, folder: Path) -> list[Path]:
             else:
                 _points(axis, of_rows, minutes, own)
             axis.set_title(f'{protocol}: mean and standard error over seeds')
-            axis.legend(fontsize=8)
+            figure.legend(loc='outside right upper', fontsize=8)
             written.append(save(figure, folder / f'{protocol}_{kind}.png'))
     return written
