@@ -51,7 +51,9 @@ def test_a_row_is_trained_and_measured_by_two_configs(name: str, data: Path, tmp
     checkpoint = two_steps(cfg, tmp_path, f"configs_{name.replace('/', '_')}")
     logged = next(tmp_path.glob('*/*.log')).read_text()
     assert ' mIoU: ' in logged and ' loss: ' in logged
-    weights = torch.load(checkpoint, weights_only=False)['state_dict']
+    saved = torch.load(checkpoint, weights_only=False)
+    weights, counted = saved['state_dict'], saved['message_hub']['runtime_info']['forwards']
+    assert counted == 2 * cfg.train_dataloader.batch_size * (1 if 'supervised' in name else 2)
     for config in (read(CONFIGS / 'densecl_r18_shapes.py', data), cfg):
         with DefaultScope.overwrite_default_scope('mmseg'):
             model = load_trained(config, str(checkpoint), seed=0)

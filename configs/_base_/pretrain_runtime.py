@@ -4,4 +4,5 @@ _base_ = './default_runtime.py'
 custom_hooks = [
     dict(type='mmdense.FeatureMonitorHook', interval=50),
     dict(type='mmdense.SkippedImagesHook'),
+    dict(type='mmdense.ForwardCountHook'),
 ]

@@ -111,12 +111,14 @@ def _cost(records: Sequence[dict]) -> list[str]:
         own = [one for one in records if one['row'] == name]
         minutes = mean_of([one['seconds'] / 60 for one in own])
         # all seeds have one schedule
-        rows.append([name, str(own[0]['steps']), str(own[0]['images']), str(minutes),
-                     own[0]['config']])
+        forwards = own[0]['forwards']
+        rows.append([name, str(own[0]['steps']), str(own[0]['images']),
+                     '-' if forwards is None else str(forwards), str(minutes), own[0]['config']])
     return ['## Cost of the weights', '',
-            'Images: iterations times images of an iteration over all processes; every view and '
-            'network multiplies them. Minutes: wall time, that of interrupted attempts included.',
-            '', *_lines(['row', 'steps', 'images', 'minutes', 'config'], rows)]
+            'Images: iterations times images of an iteration over all processes. Forwards: images '
+            'that passed a network, one for each view and network, where the run counted them. '
+            'Minutes: wall time, that of interrupted attempts included.',
+            '', *_lines(['row', 'steps', 'images', 'forwards', 'minutes', 'config'], rows)]
 
 
 def _provenance(records: Sequence[dict]) -> list[str]:

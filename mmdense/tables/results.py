@@ -46,8 +46,8 @@ def record(steps: Sequence[Step]) -> dict[str, Any] | None:
         for protocol, layers in result.get('metrics', {}).items():
             metrics.setdefault(protocol, {}).update(layers)
     kept = ('row', 'seed', 'config', 'options', 'budget', 'processes', 'amp', 'steps', 'images',
-            'seconds', 'versions', 'checkpoint', 'checkpoint_sha256')
-    return {**{key: start[key] for key in kept}, 'commit': start['versions']['commit'],
+            'forwards', 'seconds', 'versions', 'checkpoint', 'checkpoint_sha256')
+    return {**{key: start.get(key) for key in kept}, 'commit': start['versions']['commit'],
             'metrics': metrics, 'all_steps': [result for result in found if result],
             'not_run': [step.name for step, result in zip(steps, found, strict=True)
                         if result is None]}
@@ -108,11 +108,12 @@ def write_csv(records: Sequence[dict], path: Path) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(['row', 'seed', 'protocol', 'layer', 'metric', 'value', 'steps', 'images',
-                     'seconds'])
+                     'forwards', 'seconds'])
     for one in records:
         for protocol, layers in one['metrics'].items():
             for layer, numbers in layers.items():
                 for name, value in numbers.items():
                     writer.writerow([one['row'], one['seed'], protocol, layer, name, value,
-                                     one['steps'], one['images'], one['seconds']])
+                                     one['steps'], one['images'], one['forwards'],
+                                     one['seconds']])
     write_whole(text.getvalue().encode(), path)

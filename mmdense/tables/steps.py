@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from mmengine.registry import DefaultScope
 
+from mmdense.checkpoints import read_checkpoint
 from mmdense.engine.checkpoint_hook import write_whole
+from mmdense.engine.forward_count_hook import FORWARDS
 from mmdense.engine.run_config import latest_checkpoint
 from mmdense.evaluation.from_config import build_random
 from mmdense.evaluation.protocols import LABELLED
@@ -115,8 +117,15 @@ def _folder(settings: Settings, row: Row, seed: int, name: str, key: str) -> Pat
     return settings.work_dir / row.folder / f'seed{seed}' / f'{name}_{key[:8]}'
 
 
-def _describe(checkpoint: str) -> dict[str, str]:
+def _describe(checkpoint: str) -> dict[str, Any]:
     return dict(checkpoint=checkpoint, checkpoint_sha256=sha256_of(checkpoint))
+
+
+def _describe_run(checkpoint: str, processes: int) -> dict[str, Any]:
+    """Say also how many images passed a network, if the run has counted them."""
+    counted = read_checkpoint(checkpoint).get('message_hub', {}).get('runtime_info', {})
+    forwards = counted.get(FORWARDS)
+    return {**_describe(checkpoint), 'forwards': forwards and forwards * processes}
 
 
 def _need(checkpoint: str | None, folder: Path) -> str:
@@ -157,7 +166,8 @@ def _training(row: Row, seed: int, name: str, config: Path, options: dict[str, A
                 *format_options(given, row.name)]
 
     return Step(row.name, seed, name, folder, key, facts, command,
-                lambda: _describe(_need(latest(), folder)), checkpoint=latest, start=start)
+                lambda: _describe_run(_need(latest(), folder), settings.processes),
+                checkpoint=latest, start=start)
 
 
 def random_weights(row: Row, seed: int, settings: Settings) -> Step:
@@ -176,7 +186,7 @@ def random_weights(row: Row, seed: int, settings: Settings) -> Step:
         write_whole(content.getvalue(), path)
 
     facts = dict(config=os.path.relpath(row.evaluate), options={}, budget=None, processes=1,
-                 amp=False, steps=0, images=0)
+                 amp=False, steps=0, images=0, forwards=0)
     return Step(row.name, seed, 'random', folder, key, facts, None,
                 lambda: _describe(_need(str(path) if path.is_file() else None, folder)), make,
                 checkpoint=lambda: str(path) if path.is_file() else None)

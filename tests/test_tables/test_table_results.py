@@ -19,7 +19,7 @@ from mmdense.tables.results import BEST, BEST_LAYER, Metric, values, write_csv, 
 
 def one(row: str, seed: int, **metrics) -> dict:
     return dict(row=row, seed=seed, config='c.py', options={}, budget=0.5, processes=2,
-                amp=False, steps=40, images=320, seconds=60. + 60 * seed,
+                amp=False, steps=40, images=320, forwards=640, seconds=60. + 60 * seed,
                 versions=dict(mmdense='1', commit=None), commit=None, metrics=metrics, not_run=[])
 
 
@@ -58,7 +58,7 @@ def test_the_page(table, records):
     assert '| *ceiling* |  | 75.25 | 75.25 |' in lines
     assert '| DenseCL, a | knn C4 mIoU | 1.75 ± 0.08 | 6 | higher |' in lines
     assert '| wider | 2 | 30.50 ± 0.50 | 31.00 ± 2.00 | 31.00 ± 2.00 |' in lines
-    assert '| random | 40 | 320 | 3.50 ± 0.76 | c.py |' in lines
+    assert '| random | 40 | 320 | 640 | 3.50 ± 0.76 | c.py |' in lines
     assert 'Budget: 0.5 of the schedules in the configs.' in lines
     assert '- wider, seed 2: all' in lines and not any('- random, seed' in line for line in lines)
     published = lines.index('## Published')

@@ -56,6 +56,7 @@ def test_commands_are_those_of_a_user(make, repo):
     assert said[0] == f'$ {" ".join(train)}'
     result = json.loads((Path(folder) / 'result.json').read_text())
     assert (result['steps'], result['images'], result['command']) == (400, 3200, train)
+    assert result['forwards'] == 200, 'what each of two processes counted'
     assert {'mmdense', 'torch', 'mmengine', 'mmseg', 'commit'} <= set(result['versions'])
     assert len(result['checkpoint_sha256']) == 64
 
