@@ -48,6 +48,7 @@ def _child(name: str, parent: str, *locations: str) -> MMDenseRegistry:
 MODELS = _child('model', 'MODELS', 'models')
 MODEL_WRAPPERS = _child('model wrapper', 'MODEL_WRAPPERS', 'engine')
 OPTIM_WRAPPERS = _child('optimizer wrapper', 'OPTIM_WRAPPERS', 'engine')
+OPTIMIZERS = _child('optimizer', 'OPTIMIZERS', 'engine')
 WEIGHT_INITIALIZERS = _child('weight initializer', 'WEIGHT_INITIALIZERS', 'checkpoints')
 DATASETS = _child('dataset', 'DATASETS', 'datasets')
 DATA_SAMPLERS = _child('data sampler', 'DATA_SAMPLERS', 'datasets')

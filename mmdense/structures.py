@@ -37,6 +37,12 @@ class Views:
     index: Tensor
     regions: list[Tensor] | None = None
 
+    def take(self, order: Sequence[int]) -> Views:
+        """Return the views of these numbers, in this order; one may be named several times."""
+        order = list(order)
+        regions = None if self.regions is None else [self.regions[view] for view in order]
+        return Views(self.boxes[order], self.flips[order], self.index, regions)
+
     @classmethod
     def collate(cls, samples: Sequence[ViewSample], device: torch.device | str = 'cpu') -> Views:
         """Stack the samples of B images, view by view, on ``device``.

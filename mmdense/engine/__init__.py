@@ -1,6 +1,7 @@
 from .batch_hook import BatchOfOneHook
 from .checkpoint_hook import CheckpointHook
 from .forward_count_hook import ForwardCountHook
+from .lars import LARS
 from .seed_hook import IterationSeedHook
 from .skipped_images_hook import SkippedImagesHook
 from .stop_below_start_hook import StopBelowStartHook

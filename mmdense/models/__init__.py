@@ -1,2 +1,2 @@
-from . import losses, matching, necks, selfsup
+from . import cell_regions, losses, matching, necks, selfsup
 from .data_preprocessor import ViewsPreprocessor

@@ -1,7 +1,6 @@
 """From region ids of pixels to one feature of each region (DetCon, arXiv 2103.10957, sec. 3.1)."""
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -66,37 +65,24 @@ def cells_by_majority(regions: Tensor, h: int, w: int) -> Tensor:
     return ids[torch.cat(winners)]
 
 
-def region_generator(seed: int, iteration: int, rank: int,
-                     device: torch.device | str = 'cpu') -> torch.Generator:
-    """Return a generator on ``device`` whose draws are a function of seed, iteration and rank.
-
-    So a resumed run draws the same regions, and processes draw independently.
-    """
-    state = np.random.SeedSequence([seed, iteration, rank]).generate_state(1, np.uint64)
-    return torch.Generator(device).manual_seed(int(state[0] >> np.uint64(1)))
-
-
 @torch.no_grad()
-def sample_regions(cells: Tensor, count: int = 16,
-                   generator: torch.Generator | None = None) -> Tensor:
+def sample_regions(cells: Tensor, count: int = 16) -> Tensor:
     """Draw ``count`` region ids of each image with replacement, (B, count).
 
     Uniformly over the ids above 0 that own at least one cell, however many cells that is. An image
-    without any gets 0 everywhere. The draws are made on the generator's device; no other waiting.
+    without any gets 0 everywhere. Drawn from torch's global generator of the device, which
+    ``mmdense.IterationSeedHook`` sets from seed, iteration and rank.
 
     Args:
         cells: (B, h, w) int64, as of :func:`cells_by_majority`.
         count: R.
-        generator: as of :func:`region_generator`; None takes the device's own.
     """
     order = cells.flatten(1).sort(dim=1).values
     first = order > 0
     first[:, 1:] &= order[:, 1:] != order[:, :-1]
     place = first.cumsum(1)                                   # how many ids up to here
     total = place[:, -1:]
-    device = cells.device if generator is None else generator.device
-    draws = torch.rand(len(cells), count, generator=generator, device=device,
-                       dtype=torch.float64).to(cells.device)
+    draws = torch.rand(len(cells), count, device=cells.device, dtype=torch.float64)
     wanted = (draws * total).long() + 1                       # 1 … total
     at = torch.searchsorted(place, wanted).clamp_max(order.shape[1] - 1)
     return order.gather(1, at).masked_fill(total == 0, 0)

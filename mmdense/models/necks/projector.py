@@ -21,11 +21,12 @@ class Projector(BaseModule):
         num_layers: number of linear layers.
         dense: False for vectors (B, C) -> (B, D), True for maps (B, C, h, w) -> (B, D, h, w).
         norm_cfg: norm between a hidden layer and its ReLU, None for none.
+        last_bias: whether the last layer has a bias.
     """
 
     def __init__(self, in_channels: int, hidden_channels: int = 2048, out_channels: int = 128,
                  num_layers: int = 2, dense: bool = False, norm_cfg: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
+                 last_bias: bool = True, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         if norm_cfg is not None and norm_cfg['type'] == 'BN' and not dense:
             norm_cfg = {**norm_cfg, 'type': 'BN1d'}
@@ -33,7 +34,7 @@ class Projector(BaseModule):
         layers: list[nn.Module] = []
         for i in range(num_layers):
             last = i == num_layers - 1
-            bias = last or norm_cfg is None
+            bias = last_bias if last else norm_cfg is None
             layers.append(nn.Conv2d(widths[i], widths[i + 1], 1, bias=bias) if dense
                           else nn.Linear(widths[i], widths[i + 1], bias=bias))
             if not last and norm_cfg is not None:

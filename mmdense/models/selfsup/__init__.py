@@ -1,2 +1,3 @@
 from .base import DenseSSL
 from .densecl import DenseCL
+from .detcon import DetConB, DetConS
