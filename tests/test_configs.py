@@ -31,12 +31,7 @@ from mmdense import registry
 NOT_IN_CONFIGS = {
     'CPUDistributedDataParallel': 'tools/train.py sets it on CPU processes',
     'BFloat16OptimWrapper': 'tools/train.py --amp sets it on a CPU',
-    'DetConLoss': 'a loss of methods of the user; ours that contrasts regions is not there yet',
-    'Solarize': "an option of a user's own views; BYOL and DetCon need it",
     'LabelFreeValLoop': 'val_cfg of a user who has no labels; docs/evaluation.md',
-    'LoadRegions': "regions for a user's DetCon; docs/regions.md",
-    'MakeRegions': "regions for a user's DetCon; docs/regions.md",
-    'RegionsFromAnnotations': "regions for a user's DetCon; docs/regions.md",
     'StopBelowStartHook': "for a user's continuation of a run; docs/evaluation.md",
 }
 #: collections of the metafile that are no method of ours, and whose model they train
@@ -92,13 +87,18 @@ def test_datasets_and_pipelines_build(leaf: Path, data: Path):
         assert build(cfg.val_dataloader.dataset, DATASETS).metainfo['classes'] is not None
         assert cfg.model.decode_head.num_classes == len(train.metainfo['classes'])
         return
-    size = 224 if '_r50_' in leaf.stem else 96 if leaf.stem.endswith('camvid') else 64
+    size = 224 if '_r50_' in leaf.stem else 64 if 'shape' in leaf.stem else 96
     views = sample['inputs']
     if leaf.stem.startswith('supervised'):
         assert 0 <= sample['data_samples'].gt_label < cfg.model.head.num_classes
         assert cfg.model.head.num_classes == len(train.metainfo['classes'])
         views = [views, views]
-    assert [tuple(view.shape) for view in views] == [(3, size, size)] * 2
+    assert [tuple(view.shape) for view in views[:2]] == [(3, size, size)] * 2
+    assert len(views) == (3 if leaf.stem.endswith('_clustered') else 2)
+    if leaf.stem.startswith('detcon'):
+        given = cfg.model.regions.type == 'mmdense.GivenRegions'
+        assert ('regions' in sample['data_samples']) == given
+        assert not given or sample['data_samples'].regions[0].max() > 0
     for loader in (cfg.get('val_dataloader'), (cfg.get('val_cfg') or {}).get('memory')):
         if loader:
             labelled: BaseDataset = build(loader.dataset, DATASETS)

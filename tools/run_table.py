@@ -4,8 +4,9 @@ python tools/run_table.py configs/tables/small.py
 python tools/run_table.py TABLE --rows 'random' 'DenseCL, auto' --seeds 0 1 --budget 0.1
 
 Every command is printed as it runs and is one that a user types. With `--gpus 0 1 2` a row and
-seed runs on each GPU at once. Interrupted, it goes on where it stopped. Ends with exit code 1 if a
-row failed.
+seed runs on each GPU at once. Interrupted, it goes on where it stopped. With `--add results.json`
+rows and seeds that another machine has measured stand beside those of this one. Ends with exit code
+1 if a row failed.
 """
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from mmdense.tables.definition import Table, check_seeds, read_table
 from mmdense.tables.markdown import page
 from mmdense.tables.pictures import draw_table_predictions, prediction_folders
 from mmdense.tables.plots import draw
-from mmdense.tables.results import record, write_csv, write_json
+from mmdense.tables.results import join_records, read_records, record, write_csv, write_json
 from mmdense.tables.running import locked, missing, run_chains, run_logged
 from mmdense.tables.steps import FROZEN, Settings, Step, chain
 from mmdense.tables.workers import check_gpus, run_on_gpus
@@ -45,14 +46,19 @@ def parse_args() -> argparse.Namespace:
     many.add_argument('--gpus', nargs='+', type=int, metavar='NUMBER',
                       help='a row and seed on each of these at once, with one process')
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+    parser.add_argument('--add', nargs='+', default=[], metavar='FILE',
+                        help='results.json of other runs of the table: their rows and seeds are '
+                             'shown as well, where there is no result here')
     parser.add_argument('--no-finetune', action='store_true',
                         help='leave out the fine-tuning, which takes most of the time')
     return parser.parse_args()
 
 
-def write_results(chains: list[list[Step]], table: Table, seeds: list[int], folder: Path) -> None:
+def write_results(chains: list[list[Step]], table: Table, seeds: list[int], folder: Path,
+                  added: list[dict]) -> None:
     """Write ``results.json``, ``.csv`` and ``.md``, ``plots/`` and ``predictions.png``."""
-    records = [found for steps in chains if (found := record(steps))]
+    own = [found for steps in chains if (found := record(steps))]
+    records = join_records(own, added, table)
     write_json(records, table, folder / 'results.json')
     write_csv(records, folder / 'results.csv')
     write_whole(page(records, table, seeds).encode(), folder / 'results.md')
@@ -65,8 +71,9 @@ def main() -> None:
     table = read_table(args.table)
     rows = table.chosen(args.rows)
     chosen = check_seeds(args.seeds, '--seeds') if args.seeds else table.seeds
+    added = [one for path in args.add for one in read_records(path, table)]
     # results of rows and seeds that are not run now are shown as well
-    seeds = sorted({*table.seeds, *chosen})
+    seeds = sorted({*table.seeds, *chosen, *(one['seed'] for one in added)})
     folder = Path(args.work_dir or Path('work_dirs/tables') / table.path.stem)
     gpus = check_gpus(args.gpus) if args.gpus else ()
     processes = 1 if gpus else 2 if args.processes is None else args.processes
@@ -99,7 +106,7 @@ def main() -> None:
             else:
                 failures = run_chains(wanted, ROOT, run, say, done)
         finally:        # also of what was finished before an interruption
-            write_results(list(chains.values()), table, seeds, folder)
+            write_results(list(chains.values()), table, seeds, folder, added)
     print(f'results: {folder / "results.md"}')
     if failures:
         print(f'error: {len(failures)} failed:', *failures, sep='\n', file=sys.stderr)

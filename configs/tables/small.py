@@ -1,7 +1,8 @@
 """CamVid's new drive, three seeds: frozen protocols, and fine-tuned with 1/8 of the labels.
 
-Stock is mmpretrain's own with the published recipe, auto ours with the auto recipe.
-Data: data/camvid.
+Stock is mmpretrain's own with the published recipe, all others are ours with the auto recipe.
+DetCon's regions are named; those from labels are an upper bound, which nobody without labels has.
+Data: data/camvid; for the BSDS rows data/bsds, with FH's regions as detcon_b_r18_bsds_fh.py says.
 Command: python tools/run_table.py configs/tables/small.py
 """
 rows = [
@@ -12,6 +13,14 @@ rows = [
     dict(name='MoCo v2, auto', pretrain='../densecl_r18_camvid.py',
          options={'model.dense_weight': 0.0}),
     dict(name='DenseCL, auto', pretrain='../densecl_r18_camvid.py'),
+    dict(name='DetCon_B, FH', pretrain='../detcon_b_r18_camvid.py'),
+    dict(name='DetCon_B, grid', pretrain='../detcon_b_r18_camvid_grid.py'),
+    dict(name='DetCon_B, clustered', pretrain='../detcon_b_r18_camvid_clustered.py'),
+    dict(name='DetCon_B, soft', pretrain='../detcon_b_r18_camvid_soft.py'),
+    dict(name='DetCon_B, labels', pretrain='../detcon_b_r18_camvid_gt.py'),
+    dict(name='DetCon_S, FH', pretrain='../detcon_s_r18_camvid.py'),
+    dict(name='DetCon_B on BSDS, FH', pretrain='../detcon_b_r18_bsds_fh.py'),
+    dict(name='DetCon_B on BSDS, human', pretrain='../detcon_b_r18_bsds.py'),
 ]
 evaluate = dict(
     config='../densecl_r18_camvid.py',

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
 from mmdense.models.selfsup.base import DenseSSL
+from mmdense.models.selfsup.detcon import DetCon
 from mmdense.structures import Views
 
 from .recipe import RunFacts
@@ -114,6 +115,13 @@ def check_batch_norm(model: nn.Module, cfg: Config, facts: RunFacts) -> Iterator
     seen = facts.per_process * (facts.processes if synced else 1)
     yield Finding(seen >= 8, 'BatchNorm', f'{len(norms)} layers over {seen} images'
                   + (' (all processes)' if synced else ' (each process by itself)'))
+    if isinstance(model, DetCon):
+        # keys of the batch are normalised as positives are, but for those of other processes
+        if facts.processes > 1:
+            yield Finding(synced, 'BatchNorm of keys', 'of all processes alike' if synced else
+                          'each process by itself: keys of the own process can be told from others'
+                          " by their batch's statistics; norm_cfg.type='SyncBN' avoids it on GPUs")
+        return
     bn = cfg.model.get('twin', {}).get('bn')
     if bn is not None:
         leaks = bn == 'plain' or (bn == 'shuffle' and facts.processes == 1)
@@ -123,12 +131,15 @@ def check_batch_norm(model: nn.Module, cfg: Config, facts: RunFacts) -> Iterator
 
 
 def measure_step(model: nn.Module, size: int, channels: int, batch: int) -> tuple[float, float]:
-    """Time (s) and memory (MiB, saved for backward) of one training step on random views."""
+    """Time (s) and memory (MiB, saved for backward) of one step on random views of 16 regions."""
     device = next(model.parameters()).device
-    images = [torch.randn(batch, channels, size, size, device=device) for _ in range(2)]
+    count = 3 if isinstance(model, DetCon) and model.regions.whole_image else 2
+    images = [torch.randn(batch, channels, size, size, device=device) for _ in range(count)]
     whole = torch.tensor([0., 0., size, size], device=device)
-    views = Views(boxes=whole.expand(2, batch, 4), regions=None,
-                  flips=torch.zeros(2, batch, dtype=torch.bool, device=device),
+    quarters = torch.arange(size, device=device) * 4 // size
+    regions = (quarters[:, None] * 4 + quarters + 1).expand(batch, -1, -1)
+    views = Views(boxes=whole.expand(count, batch, 4), regions=[regions] * count,
+                  flips=torch.zeros(count, batch, dtype=torch.bool, device=device),
                   index=torch.arange(batch, device=device))
     saved: dict[int, int] = {}
 

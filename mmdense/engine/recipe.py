@@ -91,7 +91,8 @@ def model_changes(model: dict, facts: RunFacts) -> dict[str, Any]:
         short = max(1 - 1 / (TWIN_SHARE * facts.steps), 0.9)
         momentum = min(model['twin'].get('momentum', 0.999), short)
         changes['model.twin.momentum'] = round(momentum, 6)
-        changes['model.twin.bn'] = 'shuffle' if facts.processes > 1 else 'split'
+        if model['twin'].get('bn') != 'plain':
+            changes['model.twin.bn'] = 'shuffle' if facts.processes > 1 else 'split'
     if 'queue' in model:
         changes['model.queue.size'] = min(model['queue']['size'], facts.images // 2)
         changes['model.queue.own_image'] = 'masked'
@@ -103,8 +104,8 @@ def auto_changes(cfg: Config, facts: RunFacts) -> dict[str, Any]:
     """All settings that the auto recipe changes, by dotted name.
 
     A method's warm-ups at most half of the run; twin momentum at most 1 - 40/steps but not below
-    0.9; queue at most half of the images, the own image masked, no random start; AdamW with a
-    5 % warm-up and a cosine.
+    0.9, its BatchNorm shuffled or split unless the method has it plain; queue at most half of the
+    images, the own image masked, no random start; AdamW with a 5 % warm-up and a cosine.
     """
     warmup = max(int(WARMUP * facts.iterations), 1)
     lr = round(BASE_LR * (facts.batch / 32) ** 0.5, 8)

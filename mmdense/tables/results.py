@@ -53,6 +53,35 @@ def record(steps: Sequence[Step]) -> dict[str, Any] | None:
                         if result is None]}
 
 
+def read_records(path: str | Path, table: Table) -> list[dict[str, Any]]:
+    """Return the measured records of a ``results.json``, of another run or machine.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no file of results, or has none of the table's rows.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'--add {path}: no such file')
+    try:
+        measured = json.loads(Path(path).read_text())['measured']
+        found = [one for one in measured if one['row'] in [row.name for row in table.rows]]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f'--add {path}: expected a results.json of tools/run_table.py') from None
+    if not found:
+        raise ValueError(f'--add {path}: rows {sorted({one["row"] for one in measured})}; expected '
+                         f'some of {[row.name for row in table.rows]}')
+    return found
+
+
+def join_records(own: Sequence[dict], added: Sequence[dict], table: Table) -> list[dict]:
+    """Return records by row, then seed; of one row and seed ``own`` counts, else the first."""
+    kept: dict[tuple[str, int], dict] = {}
+    for one in (*own, *added):
+        kept.setdefault((one['row'], one['seed']), one)
+    order = [row.name for row in table.rows]
+    return sorted(kept.values(), key=lambda one: (order.index(one['row']), one['seed']))
+
+
 def numbers_of(one: dict) -> Iterator[tuple[Metric, float]]:
     """Yield the metrics of a record and their values, without those that could not be measured."""
     for protocol, layers in one['metrics'].items():

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 import mmdense  # noqa: F401
 from mmdense.datasets.generate import ensure_scenes
+from mmdense.regions import grid_regions, write_regions
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'configs'
@@ -34,8 +35,14 @@ def make_data(root: Path) -> Path:
         path.mkdir(parents=True)
         for name in ('train', 'val', 'aug', 'trainaug', 'bank', 'bank_1of8', 'newdrive'):
             (path / f'{name}.txt').write_text('a\nb\n')
-    for folder in ('imagenet/train/n0', 'coco/train2017', 'mine'):
+    for folder in ('imagenet/train/n0', 'coco/train2017', 'mine', 'bsds/images/train'):
         write_images(root / folder, ('a', 'b'))
+    for folder in ('imagenet/regions_fh/n0', 'coco/regions_fh', 'VOCdevkit/VOC2012/regions_fh',
+                   'bsds/regions/train', 'bsds_regions_fh/train'):
+        (root / folder).mkdir(parents=True)
+        for name in ('a', 'b'):
+            image = np.zeros((90, 120), np.uint8)
+            write_regions(root / folder / f'{name}.png', grid_regions(image, cells=3))
     return root
 
 
@@ -59,14 +66,15 @@ def read(leaf: Path, data: Path) -> Config:
 
 
 def move(node: dict | list | tuple, data: Path) -> None:
-    """Change every ``data_root`` in a config, take few images, and let loaders work here."""
+    """Change every folder of data in a config, take few images, and let loaders work here."""
     for child in node.values() if isinstance(node, dict) else node:
         if isinstance(child, (dict, list, tuple)):
             move(child, data)
     if isinstance(node, dict):
-        root = node.get('data_root')
-        if isinstance(root, str) and root.startswith('data/'):
-            node['data_root'] = str(data / root.removeprefix('data/'))
+        for name in ('data_root', 'images', 'folder'):
+            root = node.get(name)
+            if isinstance(root, str) and root.startswith('data/'):
+                node[name] = str(data / root.removeprefix('data/'))
         if 'num_images' in node:
             node['num_images'] = 6
         if 'num_workers' in node:

@@ -153,3 +153,29 @@ def test_gpus_give_the_same_files_as_one_process(run, commands, tmp_path, capsys
     with pytest.raises(SystemExit) as end:
         run('--gpus', '0', '--processes', '2')
     assert end.value.code == 2 and 'not allowed with argument' in capsys.readouterr().err
+
+
+def test_results_of_another_machine_stand_beside_those_of_this_one(run, commands, tmp_path,
+                                                                   capsys):
+    """Seed 1 comes from elsewhere; a seed that is here too keeps its own numbers."""
+    run('--no-finetune')
+    there = json.loads((tmp_path / 'work_dirs/tables/table/results.json').read_text())
+    there['measured'] = [one for one in there['measured'] if one['row'] != 'wider']
+    for one in there['measured']:
+        one['metrics']['knn']['C5']['mIoU'] += 100
+    (tmp_path / 'there.json').write_text(json.dumps(there))
+    run('--no-finetune', '--seeds', '0', '--work-dir', 'here', '--add', 'there.json')
+    text = (tmp_path / 'here/results.md').read_text()
+    assert '| DenseCL, a | 2 | 20.50 ± 0.50 | 70.50 ± 50.50 |' in text
+    assert '| wider | 1 | 20.00 | 20.00 |' in text and '- wider, seed 1: all' in text
+    found = json.loads((tmp_path / 'here/results.json').read_text())['measured']
+    assert [(one['row'], one['seed']) for one in found] == [
+        ('random', 0), ('random', 1), ('DenseCL, a', 0), ('DenseCL, a', 1), ('wider', 0)]
+    capsys.readouterr()
+    for content, said in ((None, 'no such file'), ('{"a": 1}', 'expected a results.json'),
+                          ('{"measured": [{"row": "x"}]}', "rows ['x']; expected some of")):
+        if content:
+            (tmp_path / 'bad.json').write_text(content)
+        with pytest.raises(SystemExit):
+            run('--add', 'bad.json')
+        assert f'--add bad.json: {said}' in capsys.readouterr().err

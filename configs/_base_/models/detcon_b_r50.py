@@ -1,0 +1,27 @@
+"""DetCon_B on a plain ResNet-50 with the settings of its authors' program (2103.10957).
+
+github.com/google-deepmind/detcon: ``detcon_b_config.py``, ``detcon_b.py``, ``utils/networks.py``.
+"""
+model = dict(
+    type='mmdense.DetConB',
+    data_preprocessor=dict(
+        type='mmdense.ViewsPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True),
+    backbone=dict(
+        type='ResNet',
+        depth=50,
+        num_stages=4,
+        out_indices=(3,),
+        norm_cfg=dict(type='SyncBN'),
+        zero_init_residual=True),
+    projector=dict(type='mmdense.Projector', in_channels=2048, hidden_channels=4096,
+                   out_channels=256, norm_cfg=dict(type='SyncBN'), last_bias=False),
+    predictor=dict(type='mmdense.Projector', in_channels=256, hidden_channels=4096,
+                   out_channels=256, norm_cfg=dict(type='SyncBN'), last_bias=False),
+    regions=dict(type='mmdense.GivenRegions'),
+    num_samples=16,
+    twin=dict(momentum=0.996, end_momentum=1.0, bn='plain'),
+    loss=dict(type='mmdense.DetConLoss', temperature=0.1, local_negatives=True,
+              gather_grad=False))

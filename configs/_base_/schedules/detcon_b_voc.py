@@ -1,0 +1,12 @@
+"""DetCon_B's rate, 0.2 x batch / 256; 1600 epochs of 10,582 images are ours."""
+iterations = 1600 * (10_582 // 256)
+warmup = iterations // 100
+
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='mmdense.LARS', lr=0.2, momentum=0.9, weight_decay=1.5e-6, eta=1e-3))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=1e-4, by_epoch=False, begin=0, end=warmup),
+    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=warmup, end=iterations)]
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=8000)
+auto_scale_lr = dict(enable=False, base_batch_size=256)

@@ -1,0 +1,16 @@
+"""DetCon_B, ResNet-50, VOC 2012 trainaug, clusters of the twin's features.
+
+Data: data/VOCdevkit/VOC2012 with trainaug.txt, which mmseg's voc_aug.py converter writes.
+Cost: 65,600 steps of 256 images; not run by us.
+Command: tools/dist_train.sh configs/detcon_b_r50_voc_clustered.py 8
+"""
+_base_ = [
+    '_base_/mmdense.py',
+    '_base_/pretrain_runtime.py',
+    '_base_/models/detcon_b_r50.py',
+    '_base_/datasets/regions_voc.py',
+    '_base_/datasets/frozen_voc.py',
+    '_base_/schedules/detcon_b_voc.py',
+]
+train_dataloader = dict(dataset=dict(pipeline=_base_.pipeline_clustered))
+model = dict(regions=dict(_delete_=True, type='mmdense.ClusteredRegions', clusters=(8, 64)))

@@ -1,0 +1,17 @@
+"""DetCon_S, ResNet-18, CamVid's older drives (266 images), FH's regions.
+
+Frozen mIoU is of the new drive. The auto recipe at 400 steps of 32 images: 2 processes of 16.
+One process needs `--cfg-options train_dataloader.batch_size=32`, four need 8.
+Data: data/camvid.
+Cost: about 5 minutes on 2 CPU cores.
+Command: tools/dist_train.sh configs/detcon_s_r18_camvid.py 2
+"""
+_base_ = [
+    '_base_/mmdense.py',
+    '_base_/pretrain_runtime.py',
+    '_base_/models/detcon_s_r18.py',
+    '_base_/datasets/regions_camvid.py',
+    '_base_/datasets/frozen_camvid.py',
+    '_base_/schedules/auto.py',
+]
+default_hooks = dict(checkpoint=dict(interval=200))
