@@ -15,9 +15,10 @@ class ViewSample(BaseDataElement):
     Data fields:
         boxes: (V, 4) float32, half-open source pixels (x0, y0, x1, y1).
         flips: (V,) bool, True where a view is mirrored left to right.
-        regions: where the image has a region map, a list of V int64 maps (h, w); 0 is no region.
+        regions: where the image has a region map, a list of V int32 maps (h, w); 0 is no region.
 
-    Metainfo: ``img_path``, ``ori_shape`` (H, W) and ``index``, the image's in the dataset.
+    Metainfo: ``img_path``, ``ori_shape`` (H, W), ``index``, the image's in the dataset, and, with
+    regions, ``num_regions``, the highest id of its map.
     """
 
 
@@ -29,19 +30,21 @@ class Views:
         boxes: (V, B, 4) float32, half-open source pixels (x0, y0, x1, y1).
         flips: (V, B) bool, True where a view is mirrored left to right.
         index: (B,) int64, the images' indices in the dataset.
-        regions: None, or V maps (B, h, w) int64; 0 is no region.
+        regions: None, or V maps (B, h, w) int32; 0 is no region.
+        num_regions: the highest id in them, where it is known.
     """
 
     boxes: Tensor
     flips: Tensor
     index: Tensor
     regions: list[Tensor] | None = None
+    num_regions: int | None = None
 
     def take(self, order: Sequence[int]) -> Views:
         """Return the views of these numbers, in this order; one may be named several times."""
         order = list(order)
         regions = None if self.regions is None else [self.regions[view] for view in order]
-        return Views(self.boxes[order], self.flips[order], self.index, regions)
+        return Views(self.boxes[order], self.flips[order], self.index, regions, self.num_regions)
 
     @classmethod
     def collate(cls, samples: Sequence[ViewSample], device: torch.device | str = 'cpu') -> Views:
@@ -55,11 +58,13 @@ class Views:
             path = next(s.get('img_path') for s in samples if 'regions' not in s)
             raise ValueError(f'{with_regions} of {len(samples)} images of a batch have regions; '
                              f'{path} has none: give all images a region map, or none')
-        regions = None
+        regions = num_regions = None
         if with_regions:
             regions = [torch.stack(maps).to(device) for maps in
                        zip(*(sample.regions for sample in samples), strict=True)]
+            counts = [sample.get('num_regions') for sample in samples]
+            num_regions = None if None in counts else max(counts)
         return cls(boxes=torch.stack([s.boxes for s in samples], 1).to(device),
                    flips=torch.stack([s.flips for s in samples], 1).to(device),
                    index=torch.tensor([s.index for s in samples]).to(device),
-                   regions=regions)
+                   regions=regions, num_regions=num_regions)

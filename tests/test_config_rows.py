@@ -31,7 +31,9 @@ from mmdense.tables.definition import read_table
 from mmdense.tables.options import read_with
 from mmdense.tables.steps import Settings, chain
 
-every_stock = pytest.mark.parametrize('leaf', STOCK, ids=lambda path: path.stem)
+#: mmpretrain's own rows: with its published recipe, and its methods with our recipe
+PUBLISHED = [path for path in STOCK if path.stem.startswith(('mocov2_', 'densecl_'))]
+every_published = pytest.mark.parametrize('leaf', PUBLISHED, ids=lambda path: path.stem)
 every_table = pytest.mark.parametrize('path', TABLES, ids=lambda path: path.stem)
 
 
@@ -42,6 +44,8 @@ def data(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize('name', ['mmpretrain/mocov2_resnet18_shapes',
                                   'mmpretrain/densecl_resnet18_shapes',
+                                  'mmpretrain/byol_resnet18_shapes',
+                                  'mmpretrain/simclr_resnet18_shapes',
                                   'densecl_r18_shape_objects', 'supervised_r18_shape_objects'])
 def test_a_row_is_trained_and_measured_by_two_configs(name: str, data: Path, tmp_path: Path):
     """Two steps with frozen mIoU; the weights go into DenseCL's network and into their own."""
@@ -53,7 +57,9 @@ def test_a_row_is_trained_and_measured_by_two_configs(name: str, data: Path, tmp
     assert ' mIoU: ' in logged and ' loss: ' in logged
     saved = torch.load(checkpoint, weights_only=False)
     weights, counted = saved['state_dict'], saved['message_hub']['runtime_info']['forwards']
-    assert counted == 2 * cfg.train_dataloader.batch_size * (1 if 'supervised' in name else 2)
+    # a view in each of two networks; SimCLR's two in one, BYOL's two in both
+    passes = 1 if 'supervised' in name else 4 if 'byol' in name else 2
+    assert counted == 2 * cfg.train_dataloader.batch_size * passes
     for config in (read(CONFIGS / 'densecl_r18_shapes.py', data), cfg):
         with DefaultScope.overwrite_default_scope('mmseg'):
             model = load_trained(config, str(checkpoint), seed=0)
@@ -72,7 +78,7 @@ def unscoped(node):
     return node.removeprefix('mmpretrain.') if isinstance(node, str) else node
 
 
-@every_stock
+@every_published
 def test_stock_rows_are_what_mmpretrain_publishes(leaf: Path):
     """Model, views and optimiser, but for what the leaf says."""
     name = leaf.stem.partition('_')[0]
@@ -96,6 +102,35 @@ def test_stock_rows_are_what_mmpretrain_publishes(leaf: Path):
         part.type for part in theirs.param_scheduler]
     # mmpretrain asserts it in training
     assert ours.model.queue_len % ours.auto_scale_lr.base_batch_size == 0
+
+
+@pytest.mark.parametrize('name, published, changes', [
+    ('byol', 'byol_resnet50_16xb256-coslr-200e_in1k', {
+        'base_momentum': 0.1, 'neck.hid_channels': 512, 'neck.out_channels': 128,
+        'head.predictor.in_channels': 128, 'head.predictor.hid_channels': 512,
+        'head.predictor.out_channels': 128, 'head.predictor.norm_cfg': dict(type='BN1d')}),
+    ('simclr', 'simclr_resnet50_8xb32-coslr-200e_in1k', {
+        'backbone.zero_init_residual': False, 'neck.hid_channels': 512})])
+def test_rows_with_our_recipe_are_mmpretrains_methods(name: str, published: str, changes: dict):
+    """Model but for what the leaf says; data, schedule and recipe are those of our DenseCL."""
+    theirs = Config.fromfile(Path(mmpretrain.__file__).parent / '.mim/configs' / name
+                             / f'{published}.py')
+    cfg, ours = (Config.fromfile(CONFIGS / leaf) for leaf in (
+        f'mmpretrain/{name}_resnet18_shapes.py', 'densecl_r18_shapes.py'))
+    theirs.merge_from_dict({f'model.{key}': value for key, value in {
+        'backbone.depth': 18, 'backbone.norm_cfg': dict(type='BN'),
+        'backbone.strides': [1, 2, 2, 1], 'neck.in_channels': 512,
+        'neck.norm_cfg': dict(type='BN1d'), **changes}.items()})
+    model = unscoped(cfg.model.to_dict())
+    assert model.pop('data_preprocessor') == ours.model.data_preprocessor.to_dict()
+    assert model == unscoped(theirs.model.to_dict())
+    for key in cfg:
+        if key != 'model':
+            assert cfg[key] == ours[key], key
+    facts = RunFacts(SCENE_COUNTS['unlabelled'], 16, 2, 1, 100)
+    changed = auto_changes(cfg, facts)
+    assert not any(key.startswith('model') for key in changed)
+    assert changed['param_scheduler'][1]['end'] == 100
 
 
 def test_the_explicit_config_has_the_values_of_the_auto_recipe():
@@ -155,6 +190,8 @@ def test_every_row_of_a_table_builds_with_its_options(path: Path, data: Path):
 
 
 @pytest.mark.parametrize('name', ['mmpretrain/densecl_resnet18_shapes',
+                                  'mmpretrain/byol_resnet18_shapes',
+                                  'detcon_b_r18_shapes_clustered',
                                   'supervised_r18_shape_objects'])
 def test_rows_of_others_can_be_checked_before_they_run(name: str, data: Path):
     cfg = read(CONFIGS / f'{name}.py', data)

@@ -177,6 +177,23 @@ def test_pretrain_then_finetune_two_steps(data: Path, tmp_path: Path):
         torch.testing.assert_close(tuned[name], weights[name], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize('name', ['detcon_b_r18_shapes', 'detcon_b_r18_shapes_clustered',
+                                  'detcon_b_r18_shapes_soft', 'detcon_s_r18_shapes'])
+def test_detcon_trains_two_steps(name: str, data: Path, tmp_path: Path):
+    """Whatever its regions; the twin, where there is one, has followed and is in the checkpoint."""
+    cfg = read(CONFIGS / f'{name}.py', data)
+    cfg.val_cfg.memory_size = 100
+    saved = torch.load(two_steps(cfg, tmp_path, f'configs_{name}'), weights_only=False)
+    weights = saved['state_dict']
+    assert (weights['twin.steps'] == 2) if '_b_' in name else not any('twin' in n for n in weights)
+    learnt = 'regions.prototypes' in weights
+    assert learnt == name.endswith('soft') and all(t.isfinite().all() for t in weights.values())
+    views, networks, whole = 2, 2 if '_b_' in name else 1, name.endswith('clustered')
+    assert saved['message_hub']['runtime_info']['forwards'] == 2 * 2 * (views * networks + whole)
+    logged = next(tmp_path.glob('*/*.log')).read_text()
+    assert 'loss_region: ' in logged and ('loss_balance: ' in logged) == learnt
+
+
 @pytest.mark.parametrize('base, backbone', [
     ('mmseg::pspnet/pspnet_r50-d8_4xb4-20k_voc12aug-512x512.py', 'mmseg.models'),
     ('mmpretrain::densecl/densecl_resnet50_8xb32-coslr-200e_in1k.py', 'mmpretrain.models'),

@@ -40,3 +40,22 @@ def test_sample_survives_pickling():
     back = pickle.loads(pickle.dumps(sample(2, True)))
     assert back.index == 2 and torch.equal(back.boxes, sample(2).boxes)
     assert torch.equal(back.regions[1], sample(2, True).regions[1])
+
+
+def test_take_orders_repeats_and_leaves_out_views():
+    views = Views.collate([sample(0, True), sample(3, True), sample(1, True)])
+    taken = views.take((1, 0, 1))
+    assert torch.equal(taken.boxes, torch.stack([views.boxes[n] for n in (1, 0, 1)]))
+    assert torch.equal(taken.flips, torch.stack([views.flips[n] for n in (1, 0, 1)]))
+    assert [m is views.regions[n] for m, n in zip(taken.regions, (1, 0, 1), strict=True)] \
+        == [True] * 3
+    assert torch.equal(taken.index, views.index)
+    assert not torch.equal(views.boxes[0], views.boxes[1])
+    assert not torch.equal(views.flips[0], views.flips[1])
+    last = views.take([1])
+    assert last.boxes.shape == (1, 3, 4) and last.flips.shape == (1, 3) and len(last.regions) == 1
+
+
+def test_take_without_regions():
+    taken = Views.collate([sample(0), sample(3)]).take((1,))
+    assert taken.regions is None and taken.boxes[0, 1].tolist() == [304., 305., 306., 307.]

@@ -1,7 +1,8 @@
 """Draw what a checkpoint has learnt, as PNG files.
 
 Of a pretraining config: matches between two views, principal components of the features, and
-similarity to a chosen cell. Of a segmentor's config: predictions beside labels.
+similarity to a chosen cell; of a DetCon's also the regions that it contrasts. Of a segmentor's
+config: predictions beside labels.
 
 python tools/visualize.py configs/densecl_r18_shapes.py CHECKPOINT --out pictures
 python tools/visualize.py CONFIG CHECKPOINT --images a.jpg b.jpg --cell 120,80 --out pictures

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmpretrain.models.selfsup.base import BaseSelfSupervisor
 from PIL import Image
@@ -166,6 +167,8 @@ def check_cost(model: nn.Module, cfg: Config, facts: RunFacts) -> Iterator[Findi
     channels = len(cfg.model.get('data_preprocessor', {}).get('mean', [0, 0, 0]))
     small = min(facts.per_process, 4 if size > 128 else 8)
     model.train()
+    # mmpretrain's momentum schedules ask for it
+    MessageHub.get_current_instance().update_info('max_iters', facts.iterations)
     measure_step(model, size, channels, small)
     half_s, half_mb = measure_step(model, size, channels, max(small // 2, 2))
     seconds, megabytes = measure_step(model, size, channels, small)

@@ -107,7 +107,8 @@ def auto_changes(cfg: Config, facts: RunFacts) -> dict[str, Any]:
     0.9, its BatchNorm shuffled or split unless the method has it plain; queue at most half of the
     images, the own image masked, no random start; AdamW with a 5 % warm-up and a cosine.
     """
-    warmup = max(int(WARMUP * facts.iterations), 1)
+    # over one iteration mmengine's LinearLR has no step left in which to rise
+    warmup = max(int(WARMUP * facts.iterations), 2)
     lr = round(BASE_LR * (facts.batch / 32) ** 0.5, 8)
     schedule = [dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warmup),
                 dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=warmup,

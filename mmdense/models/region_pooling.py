@@ -8,6 +8,8 @@ from torch import Tensor
 COUNTS = 2 ** 24
 #: ids up to here are looked up in a table, above it they are sorted
 TABLE_IDS = 2 ** 20
+#: ids up to here, if that is known, are counted as they are
+COUNTED_IDS = 2 ** 10
 
 
 def compact_ids(regions: Tensor) -> tuple[Tensor, Tensor]:
@@ -35,16 +37,18 @@ def cell_of_pixels(pixels: int, cells: int, device: torch.device) -> Tensor:
 
 
 @torch.no_grad()
-def cells_by_majority(regions: Tensor, h: int, w: int) -> Tensor:
+def cells_by_majority(regions: Tensor, h: int, w: int, highest: int | None = None) -> Tensor:
     """Return (B, h, w) int64: the region that most of each cell's pixels belong to.
 
     A pixel belongs to the cell that holds its centre. Of equally many the lowest id wins; 0 takes
-    part, and a cell that it wins, or that holds no pixel, is 0: nobody's. Waits for a GPU twice.
+    part, and a cell that it wins, or that holds no pixel, is 0: nobody's. Waits for a GPU twice
+    unless ``highest`` says how many ids there can be.
 
     Args:
-        regions: (B, H, W) int64 ids of at least 0, of any size; 0 is no region.
+        regions: (B, H, W) integer ids of at least 0, of any size; 0 is no region.
         h: rows of cells, also where H is no multiple of it.
         w: columns of cells.
+        highest: no id is above it; None = look for the ids.
 
     Raises:
         ValueError: not (B, H, W), an id below 0, or h or w below 1.
@@ -52,7 +56,11 @@ def cells_by_majority(regions: Tensor, h: int, w: int) -> Tensor:
     if regions.ndim != 3 or min(h, w) < 1:
         raise ValueError(f'regions {tuple(regions.shape)} to {h} x {w} cells: expected (B, H, W) '
                          'and at least one cell')
-    ids, places = compact_ids(regions.long())
+    regions = regions.long()
+    if highest is None or highest > COUNTED_IDS:
+        ids, places = compact_ids(regions)
+    else:
+        ids, places = torch.arange(highest + 1, device=regions.device), regions
     rows, columns = (cell_of_pixels(size, cells, regions.device)
                      for size, cells in zip(regions.shape[1:], (h, w), strict=True))
     slots = ((rows[:, None] * w + columns) * len(ids)).flatten()               # of a cell's counts

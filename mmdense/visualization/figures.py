@@ -14,6 +14,13 @@ RIGHT, WRONG, HIDDEN = '#1a9850', '#d73027', '#9e9e9e'
 UNLABELLED = (255, 255, 255)
 
 
+def shown(image: np.ndarray) -> np.ndarray:
+    """Return any image (H, W, C) uint8, BGR where it has colour, as (H, W, 3) RGB."""
+    if image.shape[2] == 3:
+        return np.ascontiguousarray(image[..., ::-1])
+    return image[..., :1].repeat(3, axis=2)
+
+
 def save(figure: Figure, path: str | Path) -> Path:
     """Write a figure as PNG, whole or not at all."""
     path = Path(path)

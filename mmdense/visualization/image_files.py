@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmcv.transforms import LoadAnnotations
 from mmengine.dataset import Compose
 
 
@@ -27,6 +28,7 @@ class ImageFiles:
 
     Raises:
         FileNotFoundError: one is not there.
+        ValueError: the pipeline loads labels, which a file alone does not have.
     """
 
     def __init__(self, files: Sequence[str], pipeline: list[dict]) -> None:
@@ -34,6 +36,10 @@ class ImageFiles:
             if not Path(file).is_file():
                 raise FileNotFoundError(f'--images {file}: no such file')
         self.files, self.pipeline = files, Compose(pipeline)
+        if any(isinstance(step, LoadAnnotations) for step in self.pipeline.transforms):
+            raise ValueError(f"--images {' '.join(files)}: the config's pipeline loads labels, "
+                             'which image files do not have; leave --images away to draw images '
+                             "of the config's dataset, or take a config without LoadAnnotations")
 
     def __len__(self) -> int:
         return len(self.files)

@@ -16,22 +16,25 @@ from mmdense.datasets.transforms.multiview import box_iou
 from mmdense.evaluation.features import FrozenEncoder
 from mmdense.evaluation.random_state import kept_random_state
 from mmdense.models.matching.geometry import cell_centres, cell_coordinates, visible_in
+from mmdense.models.selfsup.detcon import DetCon
 from mmdense.structures import ViewSample
 
-from .figures import colours_figure, draw_predictions, matches_figure, save, similarity_figure
+from .figures import (
+    colours_figure,
+    draw_predictions,
+    matches_figure,
+    save,
+    shown,
+    similarity_figure,
+)
 from .maps import mutual_matches, principal_colours, similarity_to_cell
+from .region_figure import draw_regions
+from .source import with_source
 
 LARGEST_SIDE = 512
 LARGEST_NUMBER_OF_LINES = 60
 #: draws of two views, of which the ones that share most are shown
 DRAWS = 8
-
-
-def shown(image: np.ndarray) -> np.ndarray:
-    """Return any image (H, W, C) uint8, BGR where it has colour, as (H, W, 3) RGB."""
-    if image.shape[2] == 3:
-        return np.ascontiguousarray(image[..., ::-1])
-    return image[..., :1].repeat(3, axis=2)
 
 
 def _array(image: Tensor) -> np.ndarray:
@@ -83,23 +86,29 @@ def draw_report(model: BaseModel, dataset: Sequence[dict], out_dir: str | Path,
                 stride: int = 8, out_index: int = -1) -> list[Path]:
     """Draw matches between views, feature colours and similarities; return the files' paths.
 
+    Of a method of regions, also these, in the views that it takes.
+
     Args:
         model: with ``backbone`` and ``data_preprocessor``; a copy of its encoder is used.
         dataset: of samples as the pretraining pipeline packs them: ``inputs`` (views) and
             ``data_samples`` (``ViewSample``). The same views are drawn every time.
-        out_dir: gets ``matches_N.png``, ``similarity_N.png`` and ``features.png``.
+        out_dir: gets ``matches_N.png``, ``similarity_N.png`` and ``features.png``; of a
+            :class:`DetCon` also ``regions_N.png``.
         num_images: taken evenly from the dataset.
         cell: pixel (x, y) of the images, whose cell is compared with all; None = the middle.
         stride: of a ResNet's map, by dilation.
         out_index: which map, see :class:`FrozenEncoder`; of a ResNet 0 to 3 = C2 to C5.
 
     Raises:
-        ValueError: no images, or ``cell`` lies outside one.
+        ValueError: no images, or ``cell`` lies outside one; of a :class:`DetCon` also a dataset
+            whose views cannot be seen made, or that gives no regions.
     """
     if not len(dataset):
         raise ValueError('there are no images to draw')
     out_dir, encoder = Path(out_dir), FrozenEncoder(model, stride, out_index)
     count = min(num_images, len(dataset))
+    if isinstance(model, DetCon):
+        dataset = with_source(dataset)
     paths, images, maps = [], [], []
     with kept_random_state(), torch.no_grad():
         for number in range(count):
@@ -109,6 +118,8 @@ def draw_report(model: BaseModel, dataset: Sequence[dict], out_dir: str | Path,
             if len(views) > 1:
                 paths.append(draw_matches(encoder, views, geometry,
                                           out_dir / f'matches_{number}.png'))
+            if isinstance(model, DetCon):
+                paths.append(draw_regions(model, sample, out_dir / f'regions_{number}.png'))
             image = read_image(geometry.img_path, len(views[0]))
             scale = min(1, LARGEST_SIDE / max(image.shape[:2]))
             small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from references import region_pooling
 from references.nce import log_of_sum, unit
 
 
@@ -40,3 +41,27 @@ def detcon_nce(pred1: Tensor, pred2: Tensor, target1: Tensor, target2: Tensor, p
     options = temperature, local_negatives, group
     return (direction(pred1, target1, target2, pred_ids1, target_ids1, target_ids2, *options)
             + direction(pred2, target2, target1, pred_ids2, target_ids2, target_ids1, *options))
+
+
+def detcon(maps: list[Tensor], regions: list[Tensor], ids: list[Tensor], projector, targets=None,
+           twin_projector=None, predictor=None, **options) -> Tensor:
+    """The method's loss from the backbone's maps (B, C, h, w) of both views on.
+
+    DetCon_B where a predictor is given, with the twin's maps and projector for the keys; else
+    DetCon_S, whose keys are its own vectors. Networks and maps in float64; a projector gets all
+    regions of a view at once. ``regions`` (B, H, W) and ``ids`` (B, R) of both views.
+    """
+    def vectors(net, both):
+        rows = []
+        for features, given, wanted in zip(both, regions, ids, strict=True):
+            cells = region_pooling.cells_by_majority(given, *features.shape[2:])
+            pooled = region_pooling.masked_pool(features, cells, wanted)[0]
+            rows.append(net(pooled.flatten(0, 1)).unflatten(0, wanted.shape))
+        return rows
+    pred = vectors(projector, maps)
+    keys = pred
+    if predictor is not None:
+        keys = [rows.detach() for rows in vectors(twin_projector, targets)]
+        pred = [predictor(rows.flatten(0, 1)).unflatten(0, rows.shape[:2]) for rows in pred]
+    lists = [wanted.tolist() for wanted in ids]
+    return detcon_nce(*pred, *keys, *lists, *lists, **options)

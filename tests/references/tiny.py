@@ -1,4 +1,4 @@
-"""A DenseCL small enough to train in a test, and views for it."""
+"""Methods small enough to train in a test, and views for them."""
 from __future__ import annotations
 
 import torch
@@ -30,3 +30,31 @@ def views_of(index: torch.Tensor) -> Views:
     batch = len(index)
     return Views(boxes=torch.tensor([0., 0, 64, 64]).expand(2, batch, 4), regions=None,
                  flips=torch.zeros(2, batch, dtype=torch.bool), index=index)
+
+
+def detcon_config(kind: str, **changes) -> dict:
+    """DetCon_S or DetCon_B by its letter; no norm in the heads, so that processes add up."""
+    def head(channels):
+        return dict(type='mmdense.Projector', in_channels=channels, hidden_channels=32,
+                    out_channels=16)
+    of_b = dict(predictor=head(16), twin=dict(momentum=0.9, bn='plain')) if kind == 'B' else {}
+    return {**dict(
+        type=f'mmdense.DetCon{kind}', backbone=BACKBONE, projector=head(64), num_samples=8,
+        loss=dict(type='mmdense.DetConLoss', gather_grad=kind == 'S'),
+        data_preprocessor=dict(type='BaseDataPreprocessor')), **of_b, **changes}
+
+
+def build_detcon(kind: str, **changes):
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return MODELS.build(detcon_config(kind, **changes))
+
+
+def region_views(batch: int, side: int = 64, views: int = 2, ids: int = 4) -> Views:
+    """Two overlapping views, the second mirrored, then whole images; blocks of random ids."""
+    boxes = torch.tensor([[0., 0, 0.75, 0.75], [0.25, 0.25, 1, 1], [0, 0, 1, 1]]) * side
+    blocks = [torch.randint(0, ids + 1, (batch, 8, 8)) for _ in range(views)]
+    order = [min(view, 2) for view in range(views)]
+    return Views(boxes=boxes[order][:, None].expand(-1, batch, -1), index=torch.arange(batch),
+                 flips=torch.tensor([view == 1 for view in order])[:, None].expand(-1, batch),
+                 regions=[torch.kron(part, torch.ones(side // 8, side // 8, dtype=torch.int64))
+                          for part in blocks])

@@ -7,7 +7,9 @@ import sys
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
 from references.tiny import config as method_config
 
 from mmdense.engine.check import check_config, check_method
@@ -58,6 +60,29 @@ def test_auto_sets_what_the_design_says(folder):
     assert cfg.auto_scale_lr == dict(enable=False, base_batch_size=8)
     check = {f.subject for f in check_config(cfg, read_facts(cfg, 1), measure=False) if not f.fits}
     assert check <= {'BatchNorm'}  # a batch of 4 stays small
+
+
+def test_a_very_short_run_reaches_its_learning_rate(folder):
+    cfg = make_config(folder, recipe='auto', **{'train_cfg.max_iters': 10})
+    apply_recipe(cfg, processes=1)
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=cfg.optim_wrapper['optimizer']['lr'])
+    with DefaultScope.overwrite_default_scope('mmengine'):
+        schedules = [PARAM_SCHEDULERS.build(dict(part, optimizer=optimizer))
+                     for part in cfg.param_scheduler]
+    seen = []
+    for _ in range(10):
+        seen.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        for schedule in schedules:
+            schedule.step()
+    assert max(seen) == pytest.approx(cfg.optim_wrapper['optimizer']['lr'])
+
+
+def test_a_method_with_plain_batch_norm_keeps_it(folder):
+    cfg = make_config(folder, recipe='auto')
+    cfg.model.twin = dict(momentum=0.996, end_momentum=1.0, bn='plain')
+    apply_recipe(cfg, processes=1)
+    assert cfg.model.twin == dict(momentum=0.9, end_momentum=1.0, bn='plain')
 
 
 def test_a_long_run_keeps_the_published_values():

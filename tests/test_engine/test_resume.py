@@ -30,6 +30,19 @@ train_dataloader = dict(dataset=dict(
         dict(type='mmdense.PackViews')]))
 train_cfg = dict(max_iters=8)
 """
+DETCON = """
+_base_ = 'densecl.py'
+from references.tiny import detcon_config
+model = dict(_delete_=True, **detcon_config(
+    'B', regions=dict(type='mmdense.ClusteredRegions', clusters=(2, 4)),
+    twin=dict(momentum=0.9, end_momentum=1.0, bn='plain'),
+    data_preprocessor=dict(type='mmdense.ViewsPreprocessor')))
+view = [dict(type='mmdense.RandomResizedCrop', size=64), dict(type='mmdense.RandomFlip')]
+train_dataloader = dict(dataset=dict(pipeline=[
+    dict(type='mmdense.SeedSample'), dict(type='mmdense.LoadImage'),
+    dict(type='mmdense.MultiView', views=[view, view, [dict(type='Resize', scale=(96, 96))]]),
+    dict(type='mmdense.PackViews')]))
+"""
 WORKERS = ('train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True')
 
 
@@ -86,13 +99,16 @@ def test_killed_runs_end_with_the_same_weights_bit_for_bit(tmp_path):
     write_images(tmp_path / 'images')
     toy = write_config(tmp_path)
     densecl = write_config(tmp_path, DENSECL, 'densecl.py')
+    detcon = tmp_path / 'detcon.py'
+    detcon.write_text(DETCON)
     runs = {'toy': (toy, None), 'toy_killed': (toy, 1), 'toy_killed_workers': (toy, 2, *WORKERS),
             'sums': (toy, None, accumulate), 'sums_killed': (toy, 3, accumulate, *WORKERS),
-            'densecl': (densecl, None), 'densecl_killed': (densecl, 5, *WORKERS)}
+            'densecl': (densecl, None), 'densecl_killed': (densecl, 5, *WORKERS),
+            'detcon': (detcon, None), 'detcon_killed': (detcon, 6, *WORKERS)}
     lives = train_in_lives(tmp_path, runs)
     for name, count in lives.items():
         assert count >= 3 if 'killed' in name else count == 1
         assert_same(tmp_path / name.partition('_')[0], tmp_path / name)
-        last = 8 if 'densecl' in name else 12
+        last = 8 if name.startswith('de') else 12
         assert [path.name for path in (tmp_path / name).glob('*.pth')] == [f'iter_{last}.pth']
         assert not list((tmp_path / name).glob('.*.partial'))

@@ -1,9 +1,12 @@
 """CPU time of two MoCo-v2 views of one decoded image, ours and mmpretrain's, side by side.
 
-    python tools/benchmarks/views.py [--image FILE] [--draws 400]
+    python tools/benchmarks/views.py [--image FILE] [--draws 400] [--regions]
 
 Both take the image in memory and stop before packing. The time is that of the process's CPU on one
 thread, the median over draws that alternate between the two.
+
+With ``--regions``: what a region map adds to ours, of FH and read from its file, in the views of
+MoCo v2 and of DetCon. There both pipelines begin with the image's file.
 """
 from __future__ import annotations
 
@@ -11,8 +14,10 @@ import argparse
 import copy
 import json
 import platform
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import mmpretrain
@@ -24,6 +29,8 @@ from mmengine.utils import get_installed_path
 from mmpretrain.registry import TRANSFORMS as PEERS
 
 import mmdense  # noqa: F401
+from mmdense.datasets.transforms.loading import read_image
+from mmdense.regions import make_regions, region_file, write_regions
 
 OURS = [
     dict(type='mmdense.RandomResizedCrop', size=224, area=(0.2, 1.0)),
@@ -33,6 +40,23 @@ OURS = [
     dict(type='mmdense.GaussianBlur', sigma=(0.1, 2.0), prob=0.5),
     dict(type='mmdense.RandomFlip', prob=0.5),
 ]
+BYOL = [
+    dict(type='mmdense.RandomResizedCrop', size=224, area=(0.08, 1.0)),
+    dict(type='mmdense.RandomFlip', prob=0.5),
+    dict(type='mmdense.ColorJitter', brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1,
+         prob=0.8),
+    dict(type='mmdense.RandomGrayscale', prob=0.2),
+]
+#: the two views of DetCon, which are BYOL's
+DETCON = [
+    [*BYOL, dict(type='mmdense.GaussianBlur', sigma=(0.1, 2.0), prob=1.0)],
+    [*BYOL, dict(type='mmdense.GaussianBlur', sigma=(0.1, 2.0), prob=0.1),
+     dict(type='mmdense.Solarize', threshold=128, prob=0.2)],
+]
+#: what docs/regions.md recommends
+REGIONS = dict(method='fh', scale=300, min_size=0.0065)
+#: of the pipeline's time, what regions may make of it
+TARGET = 1.15
 
 
 def natural_image(height: int = 321, width: int = 481, seed: int = 0) -> np.ndarray:
@@ -52,14 +76,19 @@ def peer_views() -> list[dict]:
     return config.view_pipeline
 
 
-def cpu_ms(make: dict[str, Callable[[dict], dict]], image: np.ndarray,
+def in_memory(image: np.ndarray) -> dict:
+    """Return the sample of an image that is decoded already."""
+    return dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+
+
+def cpu_ms(make: dict[str, Callable[[dict], dict]], sample: dict,
            draws: int) -> dict[str, np.ndarray]:
-    """Return the CPU milliseconds (draws,) of each pipeline on the image."""
+    """Return the CPU milliseconds (draws,) of each pipeline on the sample."""
     times = {name: [] for name in make}
     for draw in range(-10, draws):                            # the first ten warm up
         for name, pipeline in make.items():
             np.random.seed(draw + 10)
-            results = dict(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+            results = dict(sample)
             start = time.process_time_ns()
             pipeline(results)
             if draw >= 0:
@@ -80,25 +109,68 @@ def steps(image: np.ndarray, draws: int) -> list[tuple[str, float, float]]:
     small = Compose(OURS[:1])(dict(view))['img']
     for number, (mine, other) in enumerate(zip(OURS, peer_views(), strict=True)):
         pair = dict(ours=Compose([always(mine)]), peer=PEERS.build(always(other)))
-        times = cpu_ms(pair, small if number else image, draws)
+        times = cpu_ms(pair, in_memory(small if number else image), draws)
         rows.append((mine['type'].split('.')[1],
                      float(np.median(times['ours'])), float(np.median(times['peer']))))
     return rows
+
+
+def region_pipelines(image: Path, folder: Path) -> dict[str, dict[str, Compose]]:
+    """Return ours without and with the region files in ``folder``, for each kind of views."""
+    load = [dict(type='mmdense.LoadImage')]
+    regions = [dict(type='mmdense.LoadRegions', images=str(image.parent), folder=str(folder))]
+    found = {}
+    for name, views in (('MoCo v2', [OURS, OURS]), ('DetCon', DETCON)):
+        views = [dict(type='mmdense.MultiView', views=views)]
+        found[name] = dict(without=Compose(load + views), regions=Compose(load + regions + views))
+    return found
+
+
+def compare_regions(image: Path, folder: Path, draws: int) -> None:
+    """Write the image's regions into ``folder``, and print what they add to its views."""
+    pixels = read_image(str(image))
+    regions = make_regions(np.ascontiguousarray(pixels[..., ::-1]), **REGIONS)
+    file = region_file(image, image.parent, folder)
+    write_regions(file, regions)
+    settings = ', '.join(f'{name} {value}' for name, value in REGIONS.items())
+    print(f'{pixels.shape[1]}x{pixels.shape[0]} image, loaded and two views of 224, without and '
+          f'with {regions.max()} regions ({settings}; {file.stat().st_size} bytes)\nCPU ms on one '
+          f'thread, median of {draws} draws; at most {TARGET} times is the aim\n'
+          f'cv2 {cv2.__version__}, {platform.machine()}\n\n'
+          '| views | without | with regions | ratio |\n|---|---|---|---|')
+    results = {}
+    for name, pair in region_pipelines(image, folder).items():
+        times = cpu_ms(pair, dict(img_path=str(image)), draws)
+        without, others = (float(np.median(times[key])) for key in ('without', 'regions'))
+        results[name] = dict(without_ms=round(without, 3), with_ms=round(others, 3),
+                             ratio=round(others / without, 3))
+        print(f'| {name} | {without:.3f} | {others:.3f} | {others / without:.3f} |')
+    print(json.dumps(dict(results=results, regions=int(regions.max()), target=TARGET)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--image', help='an image file; by default one of 481x321 is generated')
     parser.add_argument('--draws', type=int, default=400)
+    parser.add_argument('--regions', action='store_true',
+                        help='compare ours without and with regions, not with mmpretrain')
     args = parser.parse_args()
     cv2.setNumThreads(0)
     init_default_scope('mmpretrain')                          # for its names, which have no scope
     image = cv2.imread(args.image) if args.image else natural_image()
     if image is None:
         raise SystemExit(f'{args.image}: not an image file')
+    if args.regions:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(args.image or f'{folder}/image/generated.jpg')
+            if not args.image:
+                file.parent.mkdir()
+                cv2.imwrite(str(file), image)
+            compare_regions(file, Path(folder, 'regions'), args.draws)
+        return
     ours = Compose([dict(type='mmdense.MultiView', views=[OURS], num_views=[2])])
     peer = PEERS.build(dict(type='MultiView', num_views=2, transforms=[peer_views()]))
-    times = cpu_ms(dict(ours=ours, peer=peer), image, args.draws)
+    times = cpu_ms(dict(ours=ours, peer=peer), in_memory(image), args.draws)
     mine, other = (float(np.median(times[name])) for name in ('ours', 'peer'))
 
     print(f'{image.shape[1]}x{image.shape[0]} image, views of 224, CPU ms on one thread, median of '

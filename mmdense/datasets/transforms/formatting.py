@@ -20,7 +20,7 @@ class PackViews(BaseTransform):
         """Return ``dict(inputs=…, data_samples=…)``.
 
         Raises:
-            ValueError: there are no views.
+            ValueError: there are no views, or a region id is below 0.
         """
         if 'views' not in results:
             raise ValueError("PackViews found no results['views']: put mmdense.MultiView before it")
@@ -29,10 +29,15 @@ class PackViews(BaseTransform):
                   for view in views]
         fields = dict(boxes=torch.from_numpy(np.stack([view['box'] for view in views])),
                       flips=torch.tensor([view['flip'] for view in views]))
+        meta = dict(img_path=results.get('img_path'), ori_shape=results.get('ori_shape'),
+                    index=int(results.get('sample_idx', -1)))
         if 'regions' in results:
-            fields['regions'] = [torch.from_numpy(view['regions'].astype(np.int64))
+            low, high = int(results['regions'].min()), int(results['regions'].max())
+            if low < 0:
+                raise ValueError(f'{meta["img_path"]}: region id {low}; expected at least 0, where '
+                                 '0 is no region')
+            fields['regions'] = [torch.from_numpy(view['regions'].astype(np.int32))
                                  for view in views]
-        sample = ViewSample(**fields, metainfo=dict(img_path=results.get('img_path'),
-                                                    ori_shape=results.get('ori_shape'),
-                                                    index=int(results.get('sample_idx', -1))))
+            meta['num_regions'] = high
+        sample = ViewSample(**fields, metainfo=meta)
         return dict(inputs=inputs, data_samples=sample)

@@ -71,7 +71,8 @@ def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def resize_regions(regions: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize region ids (H, W) to ``size`` (h, w), int32: each pixel takes the id at its centre."""
     # cv2's default nearest takes the id at the pixel's corner, up to a source pixel away
-    return cv2.resize(regions.astype(np.int32), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    return cv2.resize(regions.astype(np.int32, copy=False), size[::-1],
+                      interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 def source_box(crop: Box, results: dict) -> np.ndarray:
@@ -149,5 +150,5 @@ class RandomFlip(BaseTransform):
             results['img'] = cv2.flip(results['img'], 1).reshape(results['img'].shape)
             results['flip'] = not results['flip']
             if 'regions' in results:
-                results['regions'] = cv2.flip(results['regions'].astype(np.int32), 1)
+                results['regions'] = cv2.flip(results['regions'].astype(np.int32, copy=False), 1)
         return results

@@ -79,11 +79,12 @@ class LoadRegions(BaseTransform):
                              'and folder')
         drawn = np.random.randint(len(self.folders)) if len(self.folders) > 1 else 0
         folder = self.folders[drawn]
-        paths = [region_file(image, self.images, folder, suffix) for suffix in FORMATS]
-        for path in paths:
+        first = region_file(image, self.images, folder)
+        for suffix in FORMATS:
+            path = first.with_suffix(suffix)
             if path.is_file():
                 return path
-        raise FileNotFoundError(f'{paths[0]}: no region file of {image}; make the regions with: '
+        raise FileNotFoundError(f'{first}: no region file of {image}; make the regions with: '
                                 f'{make_command(self.images, folder)}')
 
     def transform(self, results: dict) -> dict:

@@ -33,5 +33,5 @@ class GivenRegions(nn.Module):
                              'mmdense.MakeRegions or mmdense.RegionsFromAnnotations before '
                              'mmdense.MultiView in the pipeline (docs/regions.md), or a model with '
                              "regions=dict(type='mmdense.ClusteredRegions') or SoftRegions")
-        return [CellRegions(cells_by_majority(regions, *features.shape[2:]))
+        return [CellRegions(cells_by_majority(regions, *features.shape[2:], views.num_regions))
                 for features, regions in zip(maps, views.regions, strict=False)]

@@ -35,11 +35,18 @@ def test_packed_tensors_are_the_views(channels):
     assert type(sample.index) is int
 
 
-def test_regions_are_packed_as_int64():
+def test_regions_are_packed_as_int32_with_their_highest_id():
     made = MultiView([CROP], [2])(results(regions=np.arange(2000).reshape(40, 50)))
     packed = PackViews()(made)
     for tensor, view in zip(packed['data_samples'].regions, made['views'], strict=True):
-        assert tensor.dtype == torch.int64 and (tensor.numpy() == view['regions']).all()
+        assert tensor.dtype == torch.int32 and (tensor.numpy() == view['regions']).all()
+    assert packed['data_samples'].num_regions == 1999
+
+
+def test_a_region_id_below_0_is_named():
+    made = MultiView([CROP], [2])(results(regions=np.full((40, 50), -1)))
+    with pytest.raises(ValueError, match='a.jpg: region id -1; expected at least 0'):
+        PackViews()(made)
 
 
 def test_packing_without_views_says_what_is_missing():

@@ -1,6 +1,7 @@
 """Projector: the same weights give the same on a vector and on a cell; norm where asked."""
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -24,3 +25,17 @@ def test_layers_and_norm():
         normed = Projector(6, 8, 4, dense=dense, norm_cfg=dict(type='BN'))
         assert isinstance(normed.layers[1], norm)
         assert normed.layers[0].bias is None and normed.layers[-1].bias is not None
+
+
+@pytest.mark.parametrize('dense', [False, True])
+@pytest.mark.parametrize('norm_cfg', [None, dict(type='BN')])
+def test_the_last_layer_has_a_bias_unless_told_otherwise(dense, norm_cfg):
+    """And the hidden layers have theirs where no norm follows, whatever the last has."""
+    for last_bias in (True, False):
+        layers = Projector(6, 8, 4, num_layers=3, dense=dense, norm_cfg=norm_cfg,
+                           last_bias=last_bias).layers
+        *hidden, last = (m for m in layers if isinstance(m, nn.Linear | nn.Conv2d))
+        assert (last.bias is not None) == last_bias
+        assert [m.bias is not None for m in hidden] == [norm_cfg is None] * 2
+    assert Projector(6, 8, 4).layers[-1].bias is not None
+    assert Projector(6, 8, 4, num_layers=1, last_bias=False).layers[-1].bias is None
