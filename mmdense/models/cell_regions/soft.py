@@ -27,7 +27,9 @@ def balance_of(found: list[CellRegions]) -> Tensor:
     with torch.autocast(found[0].cells.device.type, enabled=False):
         means = torch.stack([regions.weights.float().mean((0, 2, 3)) for regions in found])
         share = gather_with_gradient(means).mean(0)
-        return math.log(len(share)) + torch.special.xlogy(share, share).sum()
+        # the logarithm of a share of 0 would have an infinite gradient
+        logarithms = share.clamp_min(torch.finfo(share.dtype).tiny).log()
+        return math.log(len(share)) + (share * logarithms).sum()
 
 
 @MODELS.register_module()
