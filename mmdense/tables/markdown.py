@@ -110,8 +110,8 @@ def _cost(records: Sequence[dict]) -> list[str]:
     for name in dict.fromkeys(one['row'] for one in records):
         own = [one for one in records if one['row'] == name]
         minutes = mean_of([one['seconds'] / 60 for one in own])
-        # all seeds have one schedule
-        forwards = own[0]['forwards']
+        # all seeds have one schedule; not every run has counted
+        forwards = next((one['forwards'] for one in own if one['forwards'] is not None), None)
         rows.append([name, str(own[0]['steps']), str(own[0]['images']),
                      '-' if forwards is None else str(forwards), str(minutes), own[0]['config']])
     return ['## Cost of the weights', '',

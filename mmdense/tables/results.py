@@ -22,6 +22,9 @@ BASELINES = ('position_prior_', 'ceiling_', 'random_')
 BEST = 'best learning rate'
 #: the layer that the memory images choose for a row and seed
 BEST_LAYER = 'best layer'
+#: what a record keeps of the step that makes the weights
+KEPT = ('row', 'seed', 'config', 'options', 'budget', 'processes', 'amp', 'steps', 'images',
+        'forwards', 'seconds', 'versions', 'checkpoint', 'checkpoint_sha256')
 
 
 @dataclass(frozen=True, order=True)
@@ -45,9 +48,7 @@ def record(steps: Sequence[Step]) -> dict[str, Any] | None:
     for result in filter(None, found):
         for protocol, layers in result.get('metrics', {}).items():
             metrics.setdefault(protocol, {}).update(layers)
-    kept = ('row', 'seed', 'config', 'options', 'budget', 'processes', 'amp', 'steps', 'images',
-            'forwards', 'seconds', 'versions', 'checkpoint', 'checkpoint_sha256')
-    return {**{key: start.get(key) for key in kept}, 'commit': start['versions']['commit'],
+    return {**{key: start.get(key) for key in KEPT}, 'commit': start['versions']['commit'],
             'metrics': metrics, 'all_steps': [result for result in found if result],
             'not_run': [step.name for step, result in zip(steps, found, strict=True)
                         if result is None]}
@@ -64,7 +65,9 @@ def read_records(path: str | Path, table: Table) -> list[dict[str, Any]]:
         raise FileNotFoundError(f'--add {path}: no such file')
     try:
         measured = json.loads(Path(path).read_text())['measured']
-        found = [one for one in measured if one['row'] in [row.name for row in table.rows]]
+        # what a record of an earlier version did not say is None
+        found = [{**dict.fromkeys(KEPT), **one} for one in measured
+                 if one['row'] in [row.name for row in table.rows]]
     except (ValueError, KeyError, TypeError):
         raise ValueError(f'--add {path}: expected a results.json of tools/run_table.py') from None
     if not found:

@@ -163,6 +163,7 @@ def test_results_of_another_machine_stand_beside_those_of_this_one(run, commands
     there['measured'] = [one for one in there['measured'] if one['row'] != 'wider']
     for one in there['measured']:
         one['metrics']['knn']['C5']['mIoU'] += 100
+        del one['forwards']     # as an earlier version wrote it
     (tmp_path / 'there.json').write_text(json.dumps(there))
     run('--no-finetune', '--seeds', '0', '--work-dir', 'here', '--add', 'there.json')
     text = (tmp_path / 'here/results.md').read_text()
