@@ -59,3 +59,13 @@ def test_take_orders_repeats_and_leaves_out_views():
 def test_take_without_regions():
     taken = Views.collate([sample(0), sample(3)]).take((1,))
     assert taken.regions is None and taken.boxes[0, 1].tolist() == [304., 305., 306., 307.]
+
+
+def test_the_highest_id_of_a_batch_is_known_where_all_samples_say_it():
+    samples = [sample(0, True), sample(3, True)]
+    assert Views.collate(samples).num_regions is None
+    for number, one in enumerate(samples):
+        one.set_metainfo(dict(num_regions=7 - number))
+    views = Views.collate(samples)
+    assert views.num_regions == 7 and views.take([1]).num_regions == 7
+    assert Views.collate([sample(0)]).num_regions is None

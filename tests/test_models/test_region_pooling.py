@@ -58,6 +58,16 @@ def test_large_ids_need_no_large_table(monkeypatch):
     assert torch.equal(cells_by_majority(regions, 3, 3), whole)
 
 
+@pytest.mark.parametrize('highest', [5, 9, 2 ** 20])
+def test_a_known_highest_id_changes_nothing_and_ids_are_not_looked_for(highest, monkeypatch):
+    regions = torch.randint(0, 6, (2, 8, 8), dtype=torch.int32)
+    whole = cells_by_majority(regions, 3, 3)
+    if highest < 2 ** 20:       # too many to be counted as they are
+        monkeypatch.setattr(region_pooling, 'compact_ids', None)
+    found = cells_by_majority(regions, 3, 3, highest)
+    assert torch.equal(found, whole) and found.dtype == torch.int64
+
+
 def test_samples_are_uniform_over_the_ids_that_own_cells():
     """However many cells each owns (1 and 2, 6, 1 each); nobody's cell is never drawn."""
     cells = torch.tensor([[[0, 5], [70, 70], [0, 0]], [[0, 0], [0, 0], [0, 0]],

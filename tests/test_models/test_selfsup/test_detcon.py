@@ -20,7 +20,7 @@ from jobs.detcon import (
 from jobs.processes import run_processes
 from mmengine.logging import MessageHub
 from references.detcon import detcon as slow_detcon
-from references.tiny import build_detcon, region_views
+from references.tiny import BACKBONE, build_detcon, region_views
 
 from mmdense.engine.seed_hook import seed_everything
 from mmdense.models.region_pooling import cells_by_majority, sample_regions
@@ -416,3 +416,19 @@ def test_each_side_pools_with_its_own_learnt_weights(kind, drawn):
     share = torch.stack([found.weights for found in weighed]).mean((0, 1, 3, 4))
     balance = math.log(5) + (share * share.log()).sum()
     torch.testing.assert_close(losses['loss_balance'], 3 * balance)
+
+
+@pytest.mark.parametrize('kind', ['S', 'B'])
+def test_a_decode_head_is_pretrained_with_the_backbone(kind):
+    """Regions are those of the head's map, and the twin has a head of its own."""
+    method = build_detcon(
+        kind, backbone={**BACKBONE, 'out_indices': (0, 1, 2, 3)},
+        decode_head=dict(type='FCNHead', in_channels=64, in_index=-1, channels=12, num_convs=1,
+                         concat_input=False, norm_cfg=NORM),
+        projector=dict(type='mmdense.Projector', in_channels=12, hidden_channels=32,
+                       out_channels=16))
+    sum(method.loss(train_images(4, 2), region_views(4)).values()).backward()
+    assert without_gradient(method) == ([], [])
+    assert method.decode_head.convs[0].conv.weight.grad.abs().sum() > 0
+    assert any(name.startswith('twin.decode_head.') for name in method.state_dict()) == (
+        kind == 'B')
