@@ -1,18 +1,8 @@
 """DenseCL on a plain ResNet-50 with the published settings (2011.09157, sec. 4.1)."""
+_base_ = './pretrain_r50.py'
+
 model = dict(
     type='mmdense.DenseCL',
-    data_preprocessor=dict(
-        type='mmdense.ViewsPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True),
-    backbone=dict(
-        type='ResNet',
-        depth=50,
-        num_stages=4,
-        out_indices=(3,),
-        norm_cfg=dict(type='BN'),
-        zero_init_residual=False),
     projector=dict(type='mmdense.Projector', in_channels=2048, hidden_channels=2048,
                    out_channels=128),
     dense_projector=dict(type='mmdense.Projector', in_channels=2048, hidden_channels=2048,

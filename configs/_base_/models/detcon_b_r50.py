@@ -2,20 +2,11 @@
 
 github.com/google-deepmind/detcon: ``detcon_b_config.py``, ``detcon_b.py``, ``utils/networks.py``.
 """
+_base_ = './pretrain_r50.py'
+
 model = dict(
     type='mmdense.DetConB',
-    data_preprocessor=dict(
-        type='mmdense.ViewsPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True),
-    backbone=dict(
-        type='ResNet',
-        depth=50,
-        num_stages=4,
-        out_indices=(3,),
-        norm_cfg=dict(type='SyncBN'),
-        zero_init_residual=True),
+    backbone=dict(norm_cfg=dict(type='SyncBN'), zero_init_residual=True),
     projector=dict(type='mmdense.Projector', in_channels=2048, hidden_channels=4096,
                    out_channels=256, norm_cfg=dict(type='SyncBN'), last_bias=False),
     predictor=dict(type='mmdense.Projector', in_channels=256, hidden_channels=4096,

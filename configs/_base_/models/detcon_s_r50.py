@@ -2,20 +2,11 @@
 
 Its program was never published. The widths of the head are ours (SimCLR's).
 """
+_base_ = './pretrain_r50.py'
+
 model = dict(
     type='mmdense.DetConS',
-    data_preprocessor=dict(
-        type='mmdense.ViewsPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True),
-    backbone=dict(
-        type='ResNet',
-        depth=50,
-        num_stages=4,
-        out_indices=(3,),
-        norm_cfg=dict(type='SyncBN'),
-        zero_init_residual=True),
+    backbone=dict(norm_cfg=dict(type='SyncBN'), zero_init_residual=True),
     projector=dict(type='mmdense.Projector', in_channels=2048, hidden_channels=2048,
                    out_channels=128, norm_cfg=dict(type='SyncBN'), last_bias=False),
     regions=dict(type='mmdense.GivenRegions'),
