@@ -362,3 +362,12 @@ def test_wrong_learnt_regions_are_named(settings):
     name, value = next(iter(settings.items()))
     with pytest.raises(ValueError, match=f'{name}={value}.*expected at least 2, and above 0'):
         soft(**settings)
+
+
+def test_clusters_are_the_same_under_autocast():
+    maps = torch.randn(3, 8, 12, 12)
+    torch.manual_seed(1)
+    expected = cluster_cells(maps, 6)
+    torch.manual_seed(1)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        assert torch.equal(cluster_cells(maps, 6), expected)

@@ -19,7 +19,7 @@ def cluster_cells(maps: Tensor, clusters: int, iterations: int = 10) -> Tensor:
     """Return (B, h, w) int64 from 1: k-means of each image's cells by cosine, all images at once.
 
     Starts from cells drawn from torch's global generator, each once. A cluster that loses all its
-    cells keeps its centre. Of equally near centres the first wins.
+    cells keeps its centre. Of equally near centres the first wins. In float32, also under autocast.
 
     Args:
         maps: (B, C, h, w).
@@ -32,16 +32,17 @@ def cluster_cells(maps: Tensor, clusters: int, iterations: int = 10) -> Tensor:
     if min(clusters, iterations) < 1:
         raise ValueError(f'{clusters} clusters, {iterations} iterations: expected at least one')
     batch, channels, h, w = maps.shape
-    cells = F.normalize(maps.detach().float().flatten(2).transpose(1, 2), dim=2)     # (B, N, C)
     drawn = torch.rand(batch, h * w, device=maps.device).topk(min(clusters, h * w), dim=1).indices
-    centres = cells.gather(1, drawn[:, :, None].expand(-1, -1, channels))
-    owner = torch.bmm(cells, centres.transpose(1, 2)).argmax(2)
-    for _ in range(iterations - 1):
-        index = owner[:, :, None].expand(-1, -1, channels)
-        sums = torch.zeros_like(centres).scatter_add_(1, index, cells)
-        lost = sums.abs().sum(2, keepdim=True) == 0
-        centres = torch.where(lost, centres, F.normalize(sums, dim=2))
+    with torch.autocast(maps.device.type, enabled=False):
+        cells = F.normalize(maps.detach().float().flatten(2).transpose(1, 2), dim=2)     # (B, N, C)
+        centres = cells.gather(1, drawn[:, :, None].expand(-1, -1, channels))
         owner = torch.bmm(cells, centres.transpose(1, 2)).argmax(2)
+        for _ in range(iterations - 1):
+            index = owner[:, :, None].expand(-1, -1, channels)
+            sums = torch.zeros_like(centres).scatter_add_(1, index, cells)
+            lost = sums.abs().sum(2, keepdim=True) == 0
+            centres = torch.where(lost, centres, F.normalize(sums, dim=2))
+            owner = torch.bmm(cells, centres.transpose(1, 2)).argmax(2)
     return owner.view(batch, h, w) + 1
 
 
