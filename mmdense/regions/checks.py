@@ -50,7 +50,7 @@ def compact_regions(regions: np.ndarray) -> np.ndarray:
     """
     check_ids(regions, 'region ids')
     if regions.size and regions.max() < 2 ** 8 and np.bincount(
-            regions[::8, ::8].ravel(), minlength=int(regions.max()) + 1)[1:].all():
+            regions[::8, ::8].ravel().astype(np.int64), minlength=int(regions.max()) + 1)[1:].all():
         return regions.astype(np.int32)         # a look at some pixels finds all of 1..K
     if regions.size and regions.max() < 2 ** 20:
         present = np.bincount(regions.ravel().astype(np.int64)) > 0     # far cheaper than sorting

@@ -74,7 +74,7 @@ def _decode(data: bytes, suffix: str) -> np.ndarray:
     if suffix == '.npz':
         with np.load(io.BytesIO(data), allow_pickle=False) as content:
             return content[NPZ_KEY]
-    if _is_whole_grey_png(data):        # the usual one, in a fifth of Pillow's time
+    if _is_whole_grey_png(data):        # the usual one: Pillow would read it twice
         ids = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         if ids is not None:
             return ids
@@ -140,7 +140,8 @@ def region_file(image: str | os.PathLike, images: str | os.PathLike, folder: str
     """
     image, start = os.fspath(image), os.path.join(images, '')
     relative = image.removeprefix(start)
-    if relative == image or os.pardir in relative:      # else all is said: this is called often
+    # else all is said, and this is called often
+    if relative == image or os.pardir in relative or os.path.isabs(relative):
         relative = os.path.relpath(os.path.abspath(image), os.path.abspath(images))
     if relative.split(os.sep)[0] == os.pardir:
         raise ValueError(f'{image} is not below {images}, the folder of images that the region '

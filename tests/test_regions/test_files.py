@@ -1,11 +1,19 @@
 """Region files: what is written comes back, and what is wrong with one is said."""
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from mmdense.regions import RegionFileError, read_regions, region_file, write_regions
+from mmdense.regions import (
+    RegionFileError,
+    compact_regions,
+    read_regions,
+    region_file,
+    write_regions,
+)
 
 
 def ids(count: int, height: int = 300, width: int = 300) -> np.ndarray:
@@ -91,3 +99,14 @@ def test_files_lie_as_the_images_do(tmp_path):
     assert str(region_file('im/..a/b.jpg', 'im', 'out')) == 'out/..a/b.png'
     with pytest.raises(ValueError, match='other/b.jpg is not below im'):
         region_file('other/b.jpg', 'im', 'out')
+
+
+@pytest.mark.parametrize('kind', [np.bool_, np.uint8, np.int16, np.uint64])
+def test_compact_ids_of_any_type_stay(kind):
+    ids = np.ones((16, 16), kind)
+    ids[8:] = 0
+    assert np.array_equal(compact_regions(ids), ids) and compact_regions(ids).dtype == np.int32
+
+
+def test_a_double_slash_stays_below_the_folder(tmp_path):
+    assert region_file(f'{tmp_path}//a.jpg', tmp_path, 'out') == Path('out/a.png')
