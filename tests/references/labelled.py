@@ -98,13 +98,9 @@ RESNET = dict(type='PlantedModel', backbone=dict(
     type='mmseg.ResNet', depth=18, base_channels=8, norm_cfg=dict(type='BN')))
 
 
-def measure_in_process(rank: int, tmp_path: Path, datasets: tuple[dict, dict],
+def measure_in_process(tmp_path: Path, datasets: tuple[dict, dict], rank: int,
                        world_size: int) -> None:
-    """Save what one of ``world_size`` gloo processes has in memory and its metrics."""
-    torch.set_num_threads(1)
-    if world_size > 1:
-        torch.distributed.init_process_group('gloo', rank=rank, world_size=world_size,
-                                             init_method=f'file://{tmp_path}/store')
+    """Save what one of ``world_size`` processes has in memory and its metrics."""
     measured = runner(tmp_path / f'{world_size}', *datasets, model=RESNET, memory_size=100,
                       stride=8, k=5)
     segmenters = []

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import copy
 import random
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
+from jobs.processes import run_processes
 from mmengine.config import Config
 from mmengine.runner import Runner
 from references import labelled
@@ -104,8 +105,8 @@ def test_evaluation_leaves_no_trace_in_training(tmp_path, datasets):
 
 
 def test_two_processes_give_what_one_gives(tmp_path, datasets):
-    labelled.measure_in_process(0, tmp_path, datasets, 1)
-    mp.spawn(labelled.measure_in_process, args=(tmp_path, datasets, 2), nprocs=2)
+    labelled.measure_in_process(tmp_path, datasets, 0, 1)
+    run_processes(partial(labelled.measure_in_process, tmp_path, datasets), tmp_path)
     expected = torch.load(tmp_path / '1_0.pt')
     assert len(expected[0]) == 96
     for rank in range(2):
