@@ -9,13 +9,21 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 
+def stack_regions(maps: Sequence[Tensor]) -> Tensor:
+    """Stack region maps (h, w) to (B, h, w): uint8 if all of them are, else int32."""
+    if any(regions.dtype != torch.uint8 for regions in maps):
+        maps = [regions.int() for regions in maps]
+    return torch.stack(list(maps))
+
+
 class ViewSample(BaseDataElement):
     """Geometry of the V views of one image.
 
     Data fields:
         boxes: (V, 4) float32, half-open source pixels (x0, y0, x1, y1).
         flips: (V,) bool, True where a view is mirrored left to right.
-        regions: where the image has a region map, a list of V int32 maps (h, w); 0 is no region.
+        regions: where the image has a region map, a list of V maps (h, w), uint8 if none of the
+            image's ids is above 255, else int32; 0 is no region.
 
     Metainfo: ``img_path``, ``ori_shape`` (H, W), ``index``, the image's in the dataset, and, with
     regions, ``num_regions``, the highest id of its map.
@@ -60,8 +68,8 @@ class Views:
                              f'{path} has none: give all images a region map, or none')
         regions = num_regions = None
         if with_regions:
-            regions = [torch.stack(maps).to(device) for maps in
-                       zip(*(sample.regions for sample in samples), strict=True)]
+            maps = zip(*(sample.regions for sample in samples), strict=True)
+            regions = [stack_regions(view).to(device).int() for view in maps]
             counts = [sample.get('num_regions') for sample in samples]
             num_regions = None if None in counts else max(counts)
         return cls(boxes=torch.stack([s.boxes for s in samples], 1).to(device),

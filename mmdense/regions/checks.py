@@ -39,6 +39,14 @@ def check_ids(ids: np.ndarray, name: str) -> None:
         raise ValueError(f'{name}: {ids.min()} among them; expected whole numbers from 0')
 
 
+def is_compact(regions: np.ndarray) -> bool:
+    """Whether a look at some pixels of ids (H, W) uint8 finds all of 1..K, K being the highest."""
+    if not regions.size:
+        return True
+    seen = np.bincount(regions[::8, ::8].ravel(), minlength=int(regions.max()) + 1)
+    return bool(seen[1:].all())
+
+
 def compact_regions(regions: np.ndarray) -> np.ndarray:
     """Renumber ids (H, W), of any size, as 1..K in ascending order; 0, no region, stays.
 
@@ -49,9 +57,6 @@ def compact_regions(regions: np.ndarray) -> np.ndarray:
         ValueError: the ids are no whole numbers, are not (H, W), or some are negative.
     """
     check_ids(regions, 'region ids')
-    if regions.size and regions.max() < 2 ** 8 and np.bincount(
-            regions[::8, ::8].ravel().astype(np.int64), minlength=int(regions.max()) + 1)[1:].all():
-        return regions.astype(np.int32)         # a look at some pixels finds all of 1..K
     if regions.size and regions.max() < 2 ** 20:
         present = np.bincount(regions.ravel().astype(np.int64)) > 0     # far cheaper than sorting
         present[0] = False

@@ -11,13 +11,15 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from .checks import compact_regions
+from .checks import compact_regions, is_compact
 
 #: by suffix: the largest id that such a file holds
 FORMATS = {'.png': 2 ** 16 - 1, '.npz': 2 ** 31 - 1}
 NPZ_KEY = 'regions'
 _PNG_MODES = {'1', 'L', 'P', 'I', 'I;16', 'I;16B'}
 _PNG_START = b'\x89PNG\r\n\x1a\n'
+#: most that is set aside for a map before its file has shown that it is that large, in bytes
+_PNG_BUFFER = 2 ** 26
 #: neighbours of one region are equal as they are: filters only make files larger and slower to read
 _PNG_OPTIONS = (cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE,
                 cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT,
@@ -54,19 +56,47 @@ def write_regions(path: str | os.PathLike, regions: np.ndarray) -> None:
     write_whole(_encode(regions, suffix), path)
 
 
-def _is_whole_grey_png(data: bytes) -> bool:
-    """Whether a file is a PNG of grey values of 8 or 16 bits, with right checksums, to its end."""
+def _packed_rows(data: bytes) -> bytes | None:
+    """Return the zlib stream of a PNG of grey values of 8 or 16 bits; None of any other file.
+
+    Also None where the file does not go to its end, or a checksum is wrong.
+    """
     if data[:8] != _PNG_START or data[24:26] not in (b'\x08\x00', b'\x10\x00'):
-        return False
-    at = 8
+        return None
+    at, parts = 8, []
     while at + 12 <= len(data):
         end = at + 8 + int.from_bytes(data[at:at + 4], 'big')
         if zlib.crc32(data[at + 4:end]) != int.from_bytes(data[end:end + 4], 'big'):
-            return False
-        if data[at + 4:at + 8] == b'IEND':
-            return True
+            return None
+        kind = data[at + 4:at + 8]
+        if kind == b'IDAT':
+            parts.append(data[at + 8:end])
+        elif kind == b'IEND':
+            return b''.join(parts)
         at = end + 4
-    return False
+    return None
+
+
+def _decode_grey_png(data: bytes) -> np.ndarray | None:
+    """Return the values (H, W) of a whole PNG of grey values of 8 or 16 bits; None of another.
+
+    Raises:
+        ValueError: the pixels are more or fewer than the header says; OpenCV would take what is
+            there.
+    """
+    packed = _packed_rows(data)
+    if packed is None or data[28]:                                          # interlaced
+        return None
+    width, height = (int.from_bytes(data[at:at + 4], 'big') for at in (16, 20))
+    bytes_a_row = 1 + width * data[24] // 8
+    content = zlib.decompress(packed, bufsize=min(height * bytes_a_row, _PNG_BUFFER))
+    if len(content) != height * bytes_a_row:
+        raise ValueError(f'{len(content)} bytes of pixels for {width}x{height} of them')
+    rows = np.frombuffer(content, np.uint8).reshape(height, bytes_a_row)
+    if rows[:, 0].any():                                                    # filtered
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    # as write_regions leaves them: OpenCV would take half as long again
+    return rows[:, 1:].copy().view(np.uint8 if data[24] == 8 else '>u2')
 
 
 def _decode(data: bytes, suffix: str) -> np.ndarray:
@@ -74,10 +104,9 @@ def _decode(data: bytes, suffix: str) -> np.ndarray:
     if suffix == '.npz':
         with np.load(io.BytesIO(data), allow_pickle=False) as content:
             return content[NPZ_KEY]
-    if _is_whole_grey_png(data):        # the usual one: Pillow would read it twice
-        ids = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        if ids is not None:
-            return ids
+    ids = _decode_grey_png(data)        # the usual one: Pillow would read it twice
+    if ids is not None:
+        return ids
     image = Image.open(io.BytesIO(data))
     image.verify()                                  # the checksums; the image is read anew
     image = Image.open(io.BytesIO(data))
@@ -99,26 +128,30 @@ def read_regions(path: str | os.PathLike, size: tuple[int, int] | None = None,
         max_regions: how many regions there may be.
 
     Returns:
-        (H, W) int32, renumbered 1..K; 0 is no region.
+        (H, W) renumbered 1..K, 0 is no region: uint8 of a file of 8 bits, else int32.
 
     Raises:
         FileNotFoundError: there is no such file.
         RegionFileError: it is damaged or cut off, a colour image, of another size, or holds too
             many regions.
     """
-    path = Path(path)
     expected = 'expected region ids in a whole PNG file (grey of 8 or 16 bits, or a palette) or ' \
                f'in an npz file under {NPZ_KEY!r}'
     try:
-        data = path.read_bytes()
+        with open(path, 'rb') as file:
+            data = file.read()
     except FileNotFoundError:
         raise FileNotFoundError(f'{path}: no such region file') from None
     except OSError as reason:
         raise RegionFileError(f'{path}: cannot be read ({reason.strerror}); {expected}') from None
     try:
-        regions = compact_regions(_decode(data, path.suffix))
+        regions = _decode(data, os.path.splitext(path)[1])
+        if regions.dtype != np.uint8:
+            regions = compact_regions(regions)
+        elif not is_compact(regions):
+            regions = compact_regions(regions).astype(np.uint8)
     except (OSError, ValueError, SyntaxError, KeyError, EOFError, zlib.error,
-            zipfile.BadZipFile) as reason:
+            zipfile.BadZipFile, Image.DecompressionBombError) as reason:
         raise RegionFileError(f'{path}: damaged, cut off or no region ids ({len(data)} bytes; '
                               f'{reason}); {expected}') from None
     if size is not None and regions.shape != tuple(size):
@@ -131,6 +164,24 @@ def read_regions(path: str | os.PathLike, size: tuple[int, int] | None = None,
     return regions
 
 
+def region_stem(image: str | os.PathLike, images: str | os.PathLike,
+                folder: str | os.PathLike) -> str:
+    """Return :func:`region_file` without its suffix.
+
+    Raises:
+        ValueError: the image is not below ``images``.
+    """
+    image, start = os.fspath(image), os.path.join(images, '')
+    relative = image.removeprefix(start)
+    # else all is said, and this is called for each sample: hence no Path
+    if relative == image or os.pardir in relative or os.path.isabs(relative):
+        relative = os.path.relpath(os.path.abspath(image), os.path.abspath(images))
+    if relative.split(os.sep)[0] == os.pardir:
+        raise ValueError(f'{image} is not below {images}, the folder of images that the region '
+                         f'files in {folder} are of')
+    return os.path.splitext(os.path.join(folder, relative))[0]
+
+
 def region_file(image: str | os.PathLike, images: str | os.PathLike, folder: str | os.PathLike,
                 suffix: str = '.png') -> Path:
     """Return where the regions of ``image``, a file below ``images``, lie below ``folder``.
@@ -138,12 +189,4 @@ def region_file(image: str | os.PathLike, images: str | os.PathLike, folder: str
     Raises:
         ValueError: the image is not below ``images``.
     """
-    image, start = os.fspath(image), os.path.join(images, '')
-    relative = image.removeprefix(start)
-    # else all is said, and this is called often
-    if relative == image or os.pardir in relative or os.path.isabs(relative):
-        relative = os.path.relpath(os.path.abspath(image), os.path.abspath(images))
-    if relative.split(os.sep)[0] == os.pardir:
-        raise ValueError(f'{image} is not below {images}, the folder of images that the region '
-                         f'files in {folder} are of')
-    return Path(folder, relative).with_suffix(suffix)
+    return Path(region_stem(image, images, folder) + suffix)

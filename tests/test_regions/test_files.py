@@ -1,8 +1,11 @@
 """Region files: what is written comes back, and what is wrong with one is said."""
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,6 +21,19 @@ from mmdense.regions import (
 
 def ids(count: int, height: int = 300, width: int = 300) -> np.ndarray:
     return (np.arange(height * width) % count + 1).reshape(height, width).astype(np.int32)
+
+
+def interlaced_png(pixels: np.ndarray) -> bytes:
+    """Return a PNG of grey values (H, W) in the seven passes of its interlacing, unfiltered."""
+    passes = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
+              (1, 0, 2, 1))
+    rows = b''.join(b'\0' + row.astype(row.dtype.newbyteorder('>')).tobytes()
+                    for y, x, dy, dx in passes for row in pixels[y::dy, x::dx])
+    header = struct.pack('>IIBBBBB', *pixels.shape[::-1], 8 * pixels.itemsize, 0, 0, 0, 1)
+    chunks = ((b'IHDR', header), (b'IDAT', zlib.compress(rows)), (b'IEND', b''))
+    return b'\x89PNG\r\n\x1a\n' + b''.join(
+        struct.pack('>I', len(content)) + kind + content
+        + struct.pack('>I', zlib.crc32(kind + content)) for kind, content in chunks)
 
 
 @pytest.mark.parametrize('count, name, mode', [
@@ -57,6 +73,41 @@ def test_a_palette_gives_its_indices(tmp_path):
     assert read_regions(tmp_path / 'a.png').tolist() == [[0, 2], [1, 2]]
     Image.fromarray(np.array([[False, True]])).save(tmp_path / 'b.png')
     assert read_regions(tmp_path / 'b.png').tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize('kind', [np.uint8, np.uint16])
+@pytest.mark.parametrize('write', ['pillow', 'cv2', 'interlaced', 'many chunks'])
+def test_grey_files_of_other_programs(kind, write, tmp_path):
+    """Filtered, interlaced and in many pieces: all give the ids that were written."""
+    regions = np.random.default_rng(0).integers(1, 200, (90, 70)).astype(kind)
+    regions[0, :30], regions[-1, -1] = np.arange(1, 31), 0
+    path = tmp_path / 'a.png'
+    if write == 'pillow':
+        Image.fromarray(regions).save(path)
+    elif write == 'interlaced':
+        path.write_bytes(interlaced_png(regions))
+    elif write == 'cv2':
+        cv2.imwrite(str(path), regions, (cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_PAETH))
+    else:
+        regions = np.random.default_rng(0).integers(0, 200, (900, 700)).astype(kind)
+        regions[0, 0] = np.iinfo(kind).max
+        write_regions(path, regions)
+        assert path.read_bytes().count(b'IDAT') > 1
+    found = read_regions(path, regions.shape)
+    assert np.array_equal(found, compact_regions(regions)) and found.flags.writeable
+    assert found.dtype == (np.uint8 if kind is np.uint8 else np.int32)
+
+
+def test_a_header_that_claims_another_size(tmp_path):
+    """The file is whole, but its pixels are fewer than it says, up to absurdly many."""
+    write_regions(tmp_path / 'a.png', ids(5, 60, 60))
+    data = (tmp_path / 'a.png').read_bytes()
+    for width, height in ((60, 61), (61, 60), (2 ** 31 - 1, 2 ** 31 - 1), (0, 60)):
+        header = b'IHDR' + struct.pack('>II', width, height) + data[24:29]
+        (tmp_path / 'a.png').write_bytes(
+            data[:12] + header + struct.pack('>I', zlib.crc32(header)) + data[33:])
+        with pytest.raises(RegionFileError, match=r'a\.png: damaged, cut off or no'):
+            read_regions(tmp_path / 'a.png')
 
 
 def test_an_image_of_one_region_or_none(tmp_path):

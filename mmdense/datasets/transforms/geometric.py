@@ -68,11 +68,18 @@ def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return image.reshape(*size, channels)                # cv2 drops a single channel's axis
 
 
+def ids_for_cv2(regions: np.ndarray) -> np.ndarray:
+    """Return region ids as uint8, if they are, else as int32: cv2 does not know all types."""
+    return regions if regions.dtype == np.uint8 else regions.astype(np.int32, copy=False)
+
+
 def resize_regions(regions: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize region ids (H, W) to ``size`` (h, w), int32: each pixel takes the id at its centre."""
+    """Resize region ids (H, W) to ``size`` (h, w): each pixel takes the id at its centre.
+
+    uint8 ids stay uint8, others become int32.
+    """
     # cv2's default nearest takes the id at the pixel's corner, up to a source pixel away
-    return cv2.resize(regions.astype(np.int32, copy=False), size[::-1],
-                      interpolation=cv2.INTER_NEAREST_EXACT)
+    return cv2.resize(ids_for_cv2(regions), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 def source_box(crop: Box, results: dict) -> np.ndarray:
@@ -150,5 +157,5 @@ class RandomFlip(BaseTransform):
             results['img'] = cv2.flip(results['img'], 1).reshape(results['img'].shape)
             results['flip'] = not results['flip']
             if 'regions' in results:
-                results['regions'] = cv2.flip(results['regions'].astype(np.int32, copy=False), 1)
+                results['regions'] = cv2.flip(ids_for_cv2(results['regions']), 1)
         return results

@@ -1,11 +1,12 @@
 """Region ids of an image in the pipeline: from files, made on the fly, or from its labels.
 
-Each sets ``results['regions']``, (H, W) int32 of the image's size, 0 = no region; it stands before
-`MultiView`, whose views then carry their part of it.
+Each sets ``results['regions']``, (H, W) of the image's size, int32 or, from files of 8 bits, uint8;
+0 = no region. It stands before `MultiView`, whose views then carry their part of it.
 """
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from mmdense.regions import (
     instance_regions,
     make_regions,
     read_regions,
-    region_file,
+    region_stem,
     resolve_options,
     semantic_regions,
 )
@@ -69,7 +70,7 @@ class LoadRegions(BaseTransform):
         self.folders = [folder] if isinstance(folder, str) else list(folder or ())
         self.max_regions = max_regions
 
-    def find(self, results: dict) -> str | Path:
+    def find(self, results: dict) -> str:
         """Return the region file of a sample."""
         if 'region_path' in results:
             return results['region_path']
@@ -79,12 +80,11 @@ class LoadRegions(BaseTransform):
                              'and folder')
         drawn = np.random.randint(len(self.folders)) if len(self.folders) > 1 else 0
         folder = self.folders[drawn]
-        first = region_file(image, self.images, folder)
+        stem = region_stem(image, self.images, folder)
         for suffix in FORMATS:
-            path = first.with_suffix(suffix)
-            if path.is_file():
-                return path
-        raise FileNotFoundError(f'{first}: no region file of {image}; make the regions with: '
+            if os.path.isfile(stem + suffix):
+                return stem + suffix
+        raise FileNotFoundError(f'{stem}.png: no region file of {image}; make the regions with: '
                                 f'{make_command(self.images, folder)}')
 
     def transform(self, results: dict) -> dict:

@@ -6,6 +6,7 @@ import torch
 
 from mmdense.datasets.samplers import SampleIndex
 from mmdense.datasets.transforms import MultiView, PackViews
+from mmdense.structures import Views
 
 CROP = [dict(type='mmdense.RandomResizedCrop', size=(12, 16)), dict(type='mmdense.RandomFlip')]
 
@@ -35,12 +36,31 @@ def test_packed_tensors_are_the_views(channels):
     assert type(sample.index) is int
 
 
-def test_regions_are_packed_as_int32_with_their_highest_id():
-    made = MultiView([CROP], [2])(results(regions=np.arange(2000).reshape(40, 50)))
+@pytest.mark.parametrize('count, packed_kind', [(256, torch.uint8), (257, torch.int32),
+                                                (2000, torch.int32)])
+@pytest.mark.parametrize('kind', [np.uint8, np.uint16, np.int32, np.int64])
+def test_regions_are_packed_as_small_as_their_highest_id_allows(kind, count, packed_kind):
+    if count > 256 and kind is np.uint8:
+        count, packed_kind = 200, torch.uint8
+    regions = (np.arange(2000) % count).reshape(40, 50).astype(kind)
+    made = MultiView([CROP], [2])(results(regions=regions))
     packed = PackViews()(made)
     for tensor, view in zip(packed['data_samples'].regions, made['views'], strict=True):
-        assert tensor.dtype == torch.int32 and (tensor.numpy() == view['regions']).all()
-    assert packed['data_samples'].num_regions == 1999
+        assert tensor.dtype == packed_kind and (tensor.numpy() == view['regions']).all()
+    assert packed['data_samples'].num_regions == count - 1
+
+
+def test_images_of_few_and_of_many_regions_share_a_batch():
+    samples = []
+    for count in (200, 2000):
+        np.random.seed(0)                                   # the same crops of both
+        ids = (np.arange(2000) % count).reshape(40, 50)
+        samples.append(PackViews()(MultiView([CROP], [2])(results(regions=ids)))['data_samples'])
+    views = Views.collate(samples)
+    for view, few, many in zip(views.regions, *(s.regions for s in samples), strict=True):
+        assert view.dtype == torch.int32 and torch.equal(view[0], few.int())
+        assert torch.equal(view[1], many) and torch.equal(view[0], view[1] % 200)
+    assert views.num_regions == 1999 and Views.collate(samples[:1]).regions[0].dtype == torch.int32
 
 
 def test_a_region_id_below_0_is_named():

@@ -51,7 +51,7 @@ def test_a_view_carries_its_part_of_the_regions(sample):
     for transform in pack:
         sample = TRANSFORMS.build(transform)(sample)
     flipped, plain = sample['data_samples'].regions
-    assert plain.dtype == torch.int32 and plain[0].tolist() == [1] * 40 + [2] * 40
+    assert plain.dtype == torch.uint8 and plain[0].tolist() == [1] * 40 + [2] * 40
     assert flipped[0].tolist() == [2] * 40 + [1] * 40
 
 
