@@ -1,6 +1,8 @@
 """Checks that all region methods share, and the renumbering of their ids."""
 from __future__ import annotations
 
+from numbers import Integral, Real
+
 import numpy as np
 
 
@@ -22,9 +24,9 @@ def pixels_of(size: int | float, area: int, name: str) -> int:
     Raises:
         ValueError: it is neither.
     """
-    if isinstance(size, int | np.integer) and not isinstance(size, bool) and size >= 0:
+    if isinstance(size, Integral) and not isinstance(size, bool) and size >= 0:
         return int(size)
-    if isinstance(size, float) and 0 < size < 1:
+    if isinstance(size, Real) and 0 < size < 1:
         return max(1, round(size * area))
     raise ValueError(f'{name}={size!r}; expected pixels (a whole number from 0), or a share of the '
                      "image's area (a float between 0 and 1)")
@@ -35,7 +37,7 @@ def check_ids(ids: np.ndarray, name: str) -> None:
     if ids.ndim != 2 or ids.dtype.kind not in 'iub':
         raise ValueError(f'{name} of shape {ids.shape} and type {ids.dtype}; expected (H, W) of '
                          'whole numbers')
-    if ids.size and ids.min() < 0:
+    if ids.dtype.kind == 'i' and ids.size and ids.min() < 0:
         raise ValueError(f'{name}: {ids.min()} among them; expected whole numbers from 0')
 
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 import cv2
 import numpy as np
@@ -44,7 +45,7 @@ def felzenszwalb(image: np.ndarray, scale: float = 1000, sigma: float = 0.8,
     """
     image = check_image(image, 'felzenszwalb')
     for name, value in (('scale', scale), ('sigma', sigma)):
-        if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
+        if not (isinstance(value, Real) and math.isfinite(value) and value >= 0):
             raise ValueError(f'felzenszwalb: {name}={value!r}; expected a number from 0')
     area = pixels_of(min_size, image.shape[0] * image.shape[1], 'felzenszwalb: min_size')
     from .felzenszwalb_kernel import MAX_PIXELS, partition  # numba takes a second to import

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from .checks import compact_regions, is_compact
+from .checks import check_ids, compact_regions, is_compact
 
 #: by suffix: the largest id that such a file holds
 FORMATS = {'.png': 2 ** 16 - 1, '.npz': 2 ** 31 - 1}
@@ -118,6 +118,32 @@ def _decode(data: bytes, suffix: str) -> np.ndarray:
     return np.asarray(image)
 
 
+def read_ids(path: str | os.PathLike) -> np.ndarray:
+    """Read ids (H, W) as they stand in a file, a PNG or npz as of :func:`read_regions`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        RegionFileError: it is damaged or cut off, or a colour image.
+    """
+    expected = 'expected region ids in a whole PNG file (grey of 8 or 16 bits, or a palette) or ' \
+               f'in an npz file under {NPZ_KEY!r}'
+    try:
+        with open(path, 'rb') as file:
+            data = file.read()
+    except FileNotFoundError:
+        raise FileNotFoundError(f'{path}: no such region file') from None
+    except OSError as reason:
+        raise RegionFileError(f'{path}: cannot be read ({reason.strerror}); {expected}') from None
+    try:
+        ids = _decode(data, os.path.splitext(path)[1])
+        check_ids(ids, 'region ids')
+    except (OSError, ValueError, SyntaxError, KeyError, EOFError, zlib.error,
+            zipfile.BadZipFile, Image.DecompressionBombError) as reason:
+        raise RegionFileError(f'{path}: damaged, cut off or no region ids ({len(data)} bytes; '
+                              f'{reason}); {expected}') from None
+    return ids
+
+
 def read_regions(path: str | os.PathLike, size: tuple[int, int] | None = None,
                  max_regions: int | None = None) -> np.ndarray:
     """Read ids from a PNG (grey of 8 or 16 bits, or the indices of a palette) or an npz file.
@@ -135,25 +161,11 @@ def read_regions(path: str | os.PathLike, size: tuple[int, int] | None = None,
         RegionFileError: it is damaged or cut off, a colour image, of another size, or holds too
             many regions.
     """
-    expected = 'expected region ids in a whole PNG file (grey of 8 or 16 bits, or a palette) or ' \
-               f'in an npz file under {NPZ_KEY!r}'
-    try:
-        with open(path, 'rb') as file:
-            data = file.read()
-    except FileNotFoundError:
-        raise FileNotFoundError(f'{path}: no such region file') from None
-    except OSError as reason:
-        raise RegionFileError(f'{path}: cannot be read ({reason.strerror}); {expected}') from None
-    try:
-        regions = _decode(data, os.path.splitext(path)[1])
-        if regions.dtype != np.uint8:
-            regions = compact_regions(regions)
-        elif not is_compact(regions):
-            regions = compact_regions(regions).astype(np.uint8)
-    except (OSError, ValueError, SyntaxError, KeyError, EOFError, zlib.error,
-            zipfile.BadZipFile, Image.DecompressionBombError) as reason:
-        raise RegionFileError(f'{path}: damaged, cut off or no region ids ({len(data)} bytes; '
-                              f'{reason}); {expected}') from None
+    regions = read_ids(path)
+    if regions.dtype != np.uint8:
+        regions = compact_regions(regions)
+    elif not is_compact(regions):
+        regions = compact_regions(regions).astype(np.uint8)
     if size is not None and regions.shape != tuple(size):
         raise RegionFileError(
             f'{path}: a region map of {regions.shape[1]}x{regions.shape[0]} pixels; expected '

@@ -4,8 +4,12 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import wait
@@ -53,11 +57,12 @@ def settings_of(method: str, options: dict[str, Any], suffix: str) -> dict[str, 
     return json.loads(json.dumps(settings))
 
 
-def claim_folder(out: str | Path, settings: dict[str, Any]) -> None:
-    """Note ``settings`` in ``out``, or check that its region files were made with the same.
+def claim_folder(out: str | Path, settings: dict[str, Any], images: str | Path) -> None:
+    """Note ``settings`` and ``images`` in ``out``, or check that its files were made so.
 
     Raises:
-        ValueError: they were made with others, or the folder holds files without any note.
+        ValueError: they were made with others or of others, or the folder holds files without any
+            note.
     """
     from mmdense.engine.checkpoint_hook import write_whole  # the engine imports the datasets
     out = Path(out)
@@ -66,21 +71,30 @@ def claim_folder(out: str | Path, settings: dict[str, Any]) -> None:
         if out.is_dir() and any(path.suffix in FORMATS for path in out.rglob('*')):
             raise ValueError(f'{out} holds {" or ".join(FORMATS)} files, but no {SIDECAR} that '
                              'says how they were made; choose another folder')
-        write_whole(json.dumps(settings, indent=1).encode(), sidecar)
+        note = settings | dict(images=os.path.realpath(images))
+        write_whole(json.dumps(note, indent=1).encode(), sidecar)
         return
     try:
         there = json.loads(sidecar.read_bytes())
     except ValueError:
         raise ValueError(f'{sidecar} is damaged: it should be JSON that says how the region files '
                          'beside it were made; choose another folder') from None
+    source = there.pop('images', None) if isinstance(there, dict) else None
     if there != settings:
         raise ValueError(f'{out} holds regions made with other settings: {json.dumps(there)}; '
                          f'asked for: {json.dumps(settings)}. Choose another folder')
+    if source is not None and source != os.path.realpath(images):
+        raise ValueError(f'{out} holds regions of the images in {source}, not of those in '
+                         f'{os.path.realpath(images)}. Choose another folder; if it is the images '
+                         f'that moved, change "images" in {sidecar}')
 
 
 def _is_current(path: Path, image: str) -> bool:
+    """Whether a file is there and newer than its image, and than the image's coming there."""
     try:
-        return path.stat().st_mtime_ns >= os.stat(image).st_mtime_ns
+        facts = os.stat(image)
+        # copies and unpacked archives keep old times of change, but not of their own coming
+        return path.stat().st_mtime_ns >= max(facts.st_mtime_ns, facts.st_ctime_ns)
     except OSError:
         return False
 
@@ -110,6 +124,7 @@ def _make_file(image: str, images: str, out: str, settings: dict[str, Any]) -> M
 def _start_worker() -> None:
     """Give a worker one thread, and an end when its parent was killed."""
     cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)        # Ctrl-C: the parent ends its workers
     parent = multiprocessing.parent_process()
     threading.Thread(target=lambda: wait([parent.sentinel]) and os._exit(1), daemon=True).start()
 
@@ -150,16 +165,18 @@ def make_folder(images: str, files: Sequence[str], out: str, method: str = 'fh',
     Raises:
         ValueError: ``out`` holds regions made with other settings or lies in ``images``, two
             images would share a file, or an option is wrong.
+        ChildProcessError: a worker was killed.
     """
     # fh is compiled in here, so that the forked workers need not
     settings = settings_of(method, options or {}, suffix)
     _check_names(files, images, out, suffix)
-    claim_folder(out, settings)
+    claim_folder(out, settings, images)
     job = partial(_make_file, images=images, out=out, settings=settings)
     found = []
-    for made in _run(job, files, workers):
-        found.append(made)
-        on_image(made)
+    with closing(_run(job, files, workers)) as results:
+        for made in results:
+            found.append(made)
+            on_image(made)
     return found
 
 
@@ -167,8 +184,17 @@ def _run(job: Callable[[str], Made], files: Sequence[str], workers: int) -> Iter
     if workers <= 1 or len(files) < 2:
         yield from map(job, files)
         return
-    with multiprocessing.get_context('fork').Pool(min(workers, len(files)), _start_worker) as pool:
-        yield from pool.imap(job, files, chunksize=4)
+    pool = ProcessPoolExecutor(min(workers, len(files)), multiprocessing.get_context('fork'),
+                               _start_worker)
+    try:
+        # each part is kept in memory until it is done
+        yield from pool.map(job, files, chunksize=4 if len(files) < 10_000 else 32)
+    except BrokenProcessPool:
+        raise ChildProcessError('a worker was killed, perhaps for want of memory: take fewer '
+                                '(--workers). What is written stays, and the same command goes '
+                                'on from there') from None
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def summary(made: Sequence[Made]) -> dict[str, float]:

@@ -8,6 +8,22 @@ import numpy as np
 from .checks import check_image
 
 
+def grid_shape(cells: int | Sequence[int]) -> tuple[int, int]:
+    """Return (rows, columns) of a grid.
+
+    Raises:
+        ValueError: ``cells`` is neither a whole number from 1, nor two of them.
+    """
+    try:
+        rows, columns = (cells, cells) if np.ndim(cells) == 0 else cells
+        if int(rows) == rows >= 1 and int(columns) == columns >= 1:
+            return int(rows), int(columns)
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f'grid: cells={cells!r}; expected a whole number from 1, or two of them '
+                     '(rows, columns)')
+
+
 def grid_regions(image: np.ndarray, cells: int | Sequence[int] = 5) -> np.ndarray:
     """Compute a grid of equal cells, DetCon's spatial heuristic.
 
@@ -22,11 +38,7 @@ def grid_regions(image: np.ndarray, cells: int | Sequence[int] = 5) -> np.ndarra
         ValueError: ``cells`` is no such number, or above the image's pixels.
     """
     height, width = check_image(image, 'grid').shape[:2]
-    numbers = (cells, cells) if np.ndim(cells) == 0 else tuple(cells)
-    if len(numbers) != 2 or any(int(n) != n or n < 1 for n in numbers):
-        raise ValueError(f'grid: cells={cells!r}; expected a whole number from 1, or two of them '
-                         '(rows, columns)')
-    rows, columns = (int(n) for n in numbers)
+    rows, columns = grid_shape(cells)
     if rows > height or columns > width:
         raise ValueError(f'grid: cells={cells!r} in an image of {width}x{height} pixels; expected '
                          'at most one cell a pixel')

@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,7 +54,7 @@ def test_a_folder_gets_the_regions_of_each_image(workers, images, tmp_path):
         assert one.regions == regions.max() and one.shares.sum() == pytest.approx(1)
     sidecar = json.loads((tmp_path / 'out' / SIDECAR).read_text())
     assert sidecar == dict(method='fh', options=dict(scale=50, sigma=0.8, min_size=20),
-                           suffix='.png')
+                           suffix='.png', images=str(images.resolve()))
 
 
 def test_a_killed_run_is_continued(images, tmp_path):
@@ -90,6 +91,32 @@ def test_damaged_and_outdated_files_are_made_anew(images, tmp_path):
     os.utime(images / '1/3.png', ns=(later, later))
     new = {Path(one.image).name for one in make(images, out) if one.new}
     assert new == {'2.png', '3.png'} and (out / '0/2.png').read_bytes() == whole
+
+
+def test_an_image_replaced_by_an_older_one_is_made_anew(images, tmp_path):
+    """As ``cp -p``, rsync and tar leave it: its time of change is before its regions'."""
+    out = tmp_path / 'out'
+    make(images, out)
+    time.sleep(0.05)                            # more than the clock of the file system
+    path = images / '0/4.png'
+    cv2.imwrite(str(path), np.zeros((20, 50, 3), np.uint8))
+    os.utime(path, ns=(0, 0))
+    assert [Path(one.image).name for one in make(images, out) if one.new] == ['4.png']
+    assert read_regions(out / '0/4.png', (20, 50)).max() == 1
+
+
+def test_regions_of_other_images_are_not_taken_for_these(images, tmp_path):
+    out, other = tmp_path / 'out', tmp_path / 'other'
+    make(images, out)
+    shutil.copytree(images, other)
+    with pytest.raises(ValueError, match=f'regions of the images in {images}, not of .*{other}'):
+        make(other, out)
+    note = json.loads((out / SIDECAR).read_text())
+    (out / SIDECAR).write_text(json.dumps({**note, 'images': str(other)}))
+    assert len(make(other, out)) == 6           # as the message says
+    del note['images']
+    (out / SIDECAR).write_text(json.dumps(note))
+    assert len(make(images, out)) == 6          # a note of an earlier version
 
 
 @pytest.mark.parametrize('changes', [
@@ -186,6 +213,24 @@ def test_workers_end_when_their_parent_is_killed(images, tmp_path, monkeypatch):
     while any(map(_is_alive, workers())) and time.time() < deadline:
         time.sleep(0.05)
     assert len(workers()) == 2 and not any(map(_is_alive, workers()))
+
+
+def test_a_killed_worker_ends_the_run_and_loses_nothing(images, tmp_path, monkeypatch):
+    def dies(image):
+        if len(list((tmp_path / 'out').rglob('*.png'))) >= 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return np.ones(image.shape[:2], np.int32)
+
+    for number in range(6, 40):
+        shutil.copy(images / '0/0.png', images / f'0/{number}.png')
+    monkeypatch.setitem(METHODS, 'dies', dies)
+    parent = os.getpid()
+    with pytest.raises(ChildProcessError, match='a worker was killed.*goes on from there'):
+        make(images, tmp_path / 'out', method='dies', options={}, workers=2)
+    assert os.getpid() == parent and len(written(tmp_path / 'out')) >= 4
+    monkeypatch.setitem(METHODS, 'dies', lambda image: np.ones(image.shape[:2], np.int32))
+    made = make(images, tmp_path / 'out', method='dies', options={}, workers=2)
+    assert len(made) == 40 and {one.new for one in made} == {True, False}
 
 
 def test_the_tool_makes_shows_and_refuses(repo, images, tmp_path):

@@ -67,6 +67,26 @@ def test_slic_finds_the_two_halves():
 def test_wrong_settings_are_said_before_the_first_image(method, options, message):
     with pytest.raises(ValueError, match=message):
         resolve_options(method, options)
+    with pytest.raises(ValueError, match=message):
+        make_regions(halves(), method, **options)
+
+
+def test_how_many_cells_fit_is_the_images_affair():
+    assert resolve_options('grid', dict(cells=[600, 2])) == dict(cells=[600, 2])
+    assert make_regions(halves(700, 700), 'grid', cells=600).max() == 360_000
+    with pytest.raises(ValueError, match='cells=600 in an image of 60x40 pixels'):
+        make_regions(halves(), 'grid', cells=600)
+    for cells in (0, 1.5, 'a', (2, 3, 4), None):
+        with pytest.raises(ValueError, match='grid: cells=.*expected a whole number from 1, or tw'):
+            resolve_options('grid', dict(cells=cells))
+
+
+def test_numbers_of_numpy_are_numbers():
+    image = np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype(np.uint8)
+    one = make_regions(image, 'fh', scale=3.0, sigma=0.5, min_size=0.0625)
+    other = make_regions(image, 'fh', scale=np.float32(3), sigma=np.float32(0.5),
+                         min_size=np.float32(0.0625))
+    assert np.array_equal(one, other) and one.max() > 1
 
 
 def test_defaults_are_part_of_the_settings():

@@ -7,7 +7,8 @@ _base_ = ['./moco_v2.py', './region_views.py']
 
 _images = 'data/bsds/images'
 pipeline_fh = [*_base_.load,
-               dict(type='mmdense.LoadRegions', images=_images, folder='data/bsds_regions_fh'),
+               dict(type='mmdense.LoadRegions', images=_images, folder='data/bsds_regions_fh',
+                    source=dict(method='fh', scale=300, min_size=0.0065)),
                *_base_.views_96]
 train_dataloader = dict(
     batch_size=16,
@@ -18,5 +19,6 @@ train_dataloader = dict(
         type='mmdense.UnlabelledDataset',
         data_root=_images,
         pipeline=[*_base_.load,
-                  dict(type='mmdense.LoadRegions', images=_images, folder='data/bsds/regions'),
+                  dict(type='mmdense.LoadRegions', images=_images, folder='data/bsds/regions',
+                       source="a person's segmentation from BSDS500, as region numbers from 1"),
                   *_base_.views_96]))

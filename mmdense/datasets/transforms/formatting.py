@@ -20,7 +20,7 @@ class PackViews(BaseTransform):
         """Return ``dict(inputs=…, data_samples=…)``.
 
         Raises:
-            ValueError: there are no views, or a region id is below 0.
+            ValueError: there are no views, or a region id is below 0 or above 2 ** 31 - 1.
         """
         if 'views' not in results:
             raise ValueError("PackViews found no results['views']: put mmdense.MultiView before it")
@@ -33,9 +33,9 @@ class PackViews(BaseTransform):
                     index=int(results.get('sample_idx', -1)))
         if 'regions' in results:
             low, high = int(results['regions'].min()), int(results['regions'].max())
-            if low < 0:
-                raise ValueError(f'{meta["img_path"]}: region id {low}; expected at least 0, where '
-                                 '0 is no region')
+            if low < 0 or high >= 2 ** 31:
+                raise ValueError(f'{meta["img_path"]}: region id {low if low < 0 else high}; '
+                                 'expected 0, no region, to 2147483647')
             # what workers hand over, and what goes to the GPU, is a quarter in 8 bits
             kind = np.uint8 if high < 2 ** 8 else np.int32
             fields['regions'] = [torch.from_numpy(view['regions'].astype(kind)) for view in views]

@@ -18,6 +18,7 @@ from mmcv.transforms import BaseTransform
 from mmdense.regions import (
     instance_regions,
     make_regions,
+    read_ids,
     read_regions,
     region_stem,
     resolve_options,
@@ -28,13 +29,25 @@ from mmdense.regions.folder import SIDECAR
 from mmdense.registry import TRANSFORMS
 
 
-def make_command(images: str, folder: str) -> str:
-    """Return the command that makes the region files of ``images`` in ``folder``."""
-    settings = dict(method='fh', options={}, suffix='.png')
+def noted_settings(folder: str) -> dict[str, Any]:
+    """Return what ``folder`` notes of how its region files were made; {} without a note."""
     try:
-        settings |= json.loads(Path(folder, SIDECAR).read_bytes())
+        settings = json.loads(Path(folder, SIDECAR).read_bytes())
     except (OSError, ValueError):
-        pass                    # none were made there yet: the defaults
+        return {}
+    whole = isinstance(settings, dict) and isinstance(settings.get('options'), dict)
+    return settings if whole else {}
+
+
+def make_command(images: str, folder: str, source: dict[str, Any] | None = None) -> str:
+    """Return the command that makes the region files of ``images`` in ``folder``.
+
+    Args:
+        source: ``dict(method='fh', scale=300, …)``; what the folder notes goes before it.
+    """
+    options = dict(source or {})
+    settings = dict(method=options.pop('method', 'fh'), options=options, suffix='.png')
+    settings |= noted_settings(folder)
     options = [f'{name}={json.dumps(value)}' for name, value in settings['options'].items()]
     parts = ['python', 'tools/make_regions.py', images, folder, '--method', settings['method']]
     parts += ['--options', *options] if options else []
@@ -53,22 +66,26 @@ class LoadRegions(BaseTransform):
         images: folder of the images.
         folder: folder of the region files; of several, one is drawn for each sample.
         max_regions: how many regions an image may have; any number by default.
+        source: where the files come from, told where one is missing: ``dict(method='fh', …)``
+            becomes the command that makes them (DetCon's own settings by default), anything else
+            is told as it stands.
 
     Raises:
-        FileNotFoundError: there is no such file; the message holds the command that makes it.
+        FileNotFoundError: there is no such file; the message says how to get it.
         RegionFileError: the file is damaged, of another size than its image, or of too many
             regions.
         ValueError: the image is not below ``images``.
     """
 
     def __init__(self, images: str | None = None, folder: str | Sequence[str] | None = None,
-                 max_regions: int | None = None) -> None:
+                 max_regions: int | None = None, source: dict | str | None = None) -> None:
         if (images is None) != (folder is None):
             raise ValueError(f'LoadRegions: images={images!r}, folder={folder!r}; expected both, '
                              'or none where samples have a region_path')
         self.images = images
         self.folders = [folder] if isinstance(folder, str) else list(folder or ())
         self.max_regions = max_regions
+        self.source = source
 
     def find(self, results: dict) -> str:
         """Return the region file of a sample."""
@@ -84,8 +101,11 @@ class LoadRegions(BaseTransform):
         for suffix in FORMATS:
             if os.path.isfile(stem + suffix):
                 return stem + suffix
-        raise FileNotFoundError(f'{stem}.png: no region file of {image}; make the regions with: '
-                                f'{make_command(self.images, folder)}')
+        if isinstance(self.source, str):
+            advice = f'expected {self.source}'
+        else:
+            advice = f'make the regions with: {make_command(self.images, folder, self.source)}'
+        raise FileNotFoundError(f'{stem}.png: no region file of {image}; {advice}')
 
     def transform(self, results: dict) -> dict:
         """Add ``regions``."""
@@ -129,21 +149,23 @@ class MakeRegions(BaseTransform):
 
 @TRANSFORMS.register_module()
 class RegionsFromAnnotations(BaseTransform):
-    """Take the labels of any mmseg dataset for regions; put it after ``LoadAnnotations``.
+    """Take the labels of any mmseg dataset for regions.
 
     Args:
-        kind: ``'semantic'``: each class is a region, class 0, too; ``'instance'``: each id is one,
-            0 is none.
-        key: where the map (H, W) stands in the sample.
+        kind: ``'semantic'``: each class is a region, class 0, too; put it after
+            ``LoadAnnotations``. ``'instance'``: each id is one, 0 is none; ids are read from the
+            sample's ``seg_map_path`` itself, since ``LoadAnnotations`` keeps 8 bits of them.
+        key: where else in the sample the map (H, W) stands.
         ignore_index: the number that becomes 0, no region; None for none.
         background: a class that becomes 0, too; by default none does.
 
     Raises:
         ValueError: the sample has no such map, or it is no map of whole numbers of the image's
             size.
+        RegionFileError, FileNotFoundError: ids of instances cannot be read.
     """
 
-    def __init__(self, kind: str = 'semantic', key: str = 'gt_seg_map',
+    def __init__(self, kind: str = 'semantic', key: str | None = None,
                  ignore_index: int | None = 255, background: int | None = None) -> None:
         if kind not in ('semantic', 'instance') or (kind == 'instance' and background is not None):
             raise ValueError(f"RegionsFromAnnotations: kind={kind!r}, background={background}; "
@@ -152,13 +174,24 @@ class RegionsFromAnnotations(BaseTransform):
         self.kind, self.key = kind, key
         self.ignore_index, self.background = ignore_index, background
 
+    def read(self, results: dict) -> np.ndarray:
+        """Return the map of labels (H, W) of a sample."""
+        path = results.get('img_path')
+        if self.kind == 'instance' and self.key is None:
+            if 'seg_map_path' not in results:
+                raise ValueError(f"RegionsFromAnnotations: {path} has no 'seg_map_path'; expected "
+                                 'a labelled dataset, whose label maps hold ids of instances')
+            return read_ids(results['seg_map_path'])
+        key = self.key or 'gt_seg_map'
+        if key not in results:
+            raise ValueError(f'RegionsFromAnnotations: {results.get("seg_map_path") or path} has '
+                             f'no {key!r}; put LoadAnnotations before it')
+        return results[key]
+
     def transform(self, results: dict) -> dict:
         """Add ``regions``."""
         path = results.get('seg_map_path') or results.get('img_path')
-        if self.key not in results:
-            raise ValueError(f'RegionsFromAnnotations: {path} has no {self.key!r}; put '
-                             'LoadAnnotations before it')
-        labels = results[self.key]
+        labels = self.read(results)
         if labels.shape != results['img'].shape[:2]:
             raise ValueError(f'{path}: a label map of shape {labels.shape}; expected '
                              f'{results["img"].shape[:2]}, the size of its image')

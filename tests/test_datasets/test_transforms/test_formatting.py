@@ -63,9 +63,10 @@ def test_images_of_few_and_of_many_regions_share_a_batch():
     assert views.num_regions == 1999 and Views.collate(samples[:1]).regions[0].dtype == torch.int32
 
 
-def test_a_region_id_below_0_is_named():
-    made = MultiView([CROP], [2])(results(regions=np.full((40, 50), -1)))
-    with pytest.raises(ValueError, match='a.jpg: region id -1; expected at least 0'):
+@pytest.mark.parametrize('wrong', [-1, 2 ** 31])
+def test_a_region_id_that_is_none_is_named(wrong):
+    made = MultiView([CROP], [2])(results(regions=np.full((40, 50), wrong)))
+    with pytest.raises(ValueError, match=f'a.jpg: region id {wrong}; expected 0, no region, to'):
         PackViews()(made)
 
 

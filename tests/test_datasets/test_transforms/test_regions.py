@@ -81,6 +81,21 @@ def test_a_missing_file_is_answered_with_a_command_that_makes_it(sample, tmp_pat
         load(dict(sample))
     assert shlex.split(str(e.value).partition('with: ')[2]) == [
         'python', 'tools/make_regions.py', images, out, '--method', 'fh']
+    # the config says how
+    load.source = dict(method='slic', n_segments=9)
+    with pytest.raises(FileNotFoundError, match=r'--method slic --options n_segments=9$'):
+        load(dict(sample))
+    load.source = 'the maps of the workshop'
+    with pytest.raises(FileNotFoundError, match=r'region file of .*; expected the maps of the wor'):
+        load(dict(sample))
+    load.source = None
+    # a note that makes no sense changes nothing
+    (tmp_path / 'out').mkdir()
+    for note in ('null', '5', '{"options": null}', '{'):
+        (tmp_path / 'out/regions.json').write_text(note)
+        with pytest.raises(FileNotFoundError, match='make the regions with: .* --method fh$'):
+            load(dict(sample))
+    (tmp_path / 'out/regions.json').unlink()
     # a folder that others were made in already says how
     make_folder(images, [], out, 'grid', dict(cells=[2, 3]), '.npz')
     with pytest.raises(FileNotFoundError) as error:
@@ -116,6 +131,60 @@ def test_labels_become_regions(sample):
     instances = RegionsFromAnnotations('instance', 'gt_instances')(
         dict(sample, gt_instances=labels))
     assert np.array_equal(instances['regions'], (labels == 3).astype(int))
+
+
+def test_instances_keep_all_bits_of_their_file(sample, tmp_path):
+    """Ids 256, 26001 and 26257 are three objects; mmseg's LoadAnnotations would make them two."""
+    ids = np.zeros((60, 80), np.uint16)
+    ids[:20], ids[20:40], ids[40:, :40], ids[40:, 40:60] = 256, 26001, 26257, 255
+    cv2.imwrite(str(tmp_path / 'ids.png'), ids)
+    sample = dict(sample, seg_map_path=str(tmp_path / 'ids.png'), gt_seg_map=ids.astype(np.uint8))
+    found = RegionsFromAnnotations('instance')(dict(sample))['regions']
+    wanted = np.zeros((60, 80), int)
+    wanted[:20], wanted[20:40], wanted[40:, :40] = 1, 2, 3
+    assert np.array_equal(found, wanted)
+    every = RegionsFromAnnotations('instance', ignore_index=None)(dict(sample))['regions']
+    assert every.max() == 4 and (every == 0).sum() == 20 * 20
+    (tmp_path / 'ids.png').write_bytes(b'no image')
+    with pytest.raises(RegionFileError, match=r'ids\.png: damaged'):
+        RegionsFromAnnotations('instance')(dict(sample))
+    with pytest.raises(ValueError, match=r"a/b\.png has no 'seg_map_path'"):
+        RegionsFromAnnotations('instance')({'img': sample['img'], 'img_path': sample['img_path']})
+
+
+BYOL = [dict(type='mmdense.RandomResizedCrop', size=(40, 56), area=(0.3, 1.0)),
+        dict(type='mmdense.RandomFlip', prob=0.5)]
+COLOURS = [
+    dict(type='mmdense.ColorJitter', brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1,
+         prob=1.0),
+    dict(type='mmdense.RandomGrayscale', prob=1.0),
+    dict(type='mmdense.GaussianBlur', sigma=(0.1, 2.0), prob=1.0),
+    dict(type='mmdense.Solarize', threshold=128, prob=1.0)]
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_colours_change_the_image_and_never_its_regions(seed):
+    """Each pixel of a view, whatever became of its colour, has the id of where it came from."""
+    height, width = 90, 120
+    y, x = np.mgrid[:height, :width]
+    image = np.stack([y, x, (y + x) // 2], 2).astype(np.uint8)
+    sample = dict(img=image, img_path='a.png', ori_shape=(height, width), regions=y * width + x + 1)
+    made = {}
+    for name, colours in (('plain', []), ('coloured', COLOURS)):
+        np.random.seed(seed)
+        views = dict(type='mmdense.MultiView', views=[[*BYOL, *colours]])
+        made[name] = TRANSFORMS.build(views)(dict(sample))['views'][0]
+    coloured = made['coloured']
+    assert np.array_equal(coloured['box'], made['plain']['box'])
+    assert (coloured['img'] != made['plain']['img']).mean() > 0.5
+    left, top, right, bottom = coloured['box']
+    rows = top + (np.arange(40) + 0.5) * (bottom - top) / 40
+    columns = left + (np.arange(56) + 0.5) * (right - left) / 56
+    if coloured['flip']:
+        columns = columns[::-1]
+    found_y, found_x = np.divmod(coloured['regions'] - 1, width)
+    assert np.abs(found_y + 0.5 - rows[:, None]).max() <= 0.5 + 1e-3
+    assert np.abs(found_x + 0.5 - columns).max() <= 0.5 + 1e-3
 
 
 @pytest.mark.parametrize('build, message', [
