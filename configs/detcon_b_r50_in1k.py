@@ -1,7 +1,9 @@
 """DetCon_B, ResNet-50, ImageNet-1k, FH's regions, 1000 epochs.
 
-Published with batches of 4096: four machines (NNODES=4) and auto_scale_lr.enable=True.
-Data: data/imagenet/train and its regions, about 9 hours of one core at 25 ms an image:
+Batches of 4096, as published: four machines (NNODES=4), the rate with the batch, a quarter of the
+steps: --cfg-options auto_scale_lr.enable=True train_cfg.max_iters=312000 param_scheduler.0.end=3120
+param_scheduler.1.begin=3120 param_scheduler.1.end=312000
+Data: data/imagenet/train and its regions, which take hours of a core:
     python tools/make_regions.py data/imagenet/train data/imagenet/regions_fh
 Cost: 1,251,000 steps of 1024 images; not run by us.
 Command: tools/dist_train.sh configs/detcon_b_r50_in1k.py 8

@@ -52,7 +52,7 @@ def test_is_formatted(leaf: Path):
     """What it is, its cost and its command first; the command's processes make the batch."""
     tree = ast.parse(leaf.read_text())
     doc = ast.get_docstring(tree)
-    assert '\nCost: ' in doc and ('\nData: ' in doc or leaf.stem.endswith('_r50_folder'))
+    assert '\nCost: ' in doc and ('\nData: ' in doc or '_r50_folder' in leaf.stem)
     command = re.search(r'^Command: (tools/dist_train\.sh) (\S+) (\d+)', doc, re.M)
     assert (ROOT / command[1]).is_file() and command[2] == str(leaf.relative_to(ROOT))
     assert len(tree.body) <= 5, 'a leaf is bases and a few lines'
@@ -129,6 +129,44 @@ def test_mocofcn_is_mocos_network():
             if m is not head.conv_seg] == [(2048, 256, 3, 6), (256, 256, 3, 6)]
     assert (head.conv_seg.in_channels, head.conv_seg.out_channels) == (256, 21)
     assert head.dropout is None and head.align_corners
+
+
+@pytest.mark.parametrize(('name', 'batch', 'steps', 'warmup'), [
+    ('in1k', 1024, 1000 * 1251, 10 * 1251), ('voc', 256, 1600 * 41, 16 * 41)])
+def test_detcon_b_is_the_authors_program(name, batch, steps, warmup):
+    """google-deepmind/detcon: detcon_b_config.py, detcon_b.py, main_loop.py, utils/."""
+    cfg = Config.fromfile(CONFIGS / f'detcon_b_r50_{name}.py')
+    optimizer = cfg.optim_wrapper.optimizer
+    assert optimizer.type == 'mmdense.LARS' and cfg.auto_scale_lr.base_batch_size == batch
+    assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay, optimizer.eta) == (
+        pytest.approx(0.2 * batch / 256), 0.9, 1.5e-6, 1e-3)
+    rise, fall = cfg.param_scheduler
+    assert (rise.begin, rise.end, fall.begin, fall.end) == (0, warmup, warmup, steps)
+    assert fall.eta_min == 0 and cfg.train_cfg.max_iters == steps
+    model = build(cfg.model)
+    assert (model.twin.momentum, model.twin.end_momentum) == (0.996, 1.0)
+    assert model.num_samples == 16 and model.two_views
+    assert (cfg.model.loss.temperature, cfg.model.loss.local_negatives) == (0.1, True)
+    for head, channels in ((model.projector, 2048), (model.predictor, 256)):
+        layers = [m for m in head.modules() if isinstance(m, torch.nn.Linear)]
+        assert [tuple(m.weight.shape) for m in layers] == [(4096, channels), (256, 4096)]
+        assert layers[-1].bias is None
+    views = next(t for t in cfg.train_dataloader.dataset.pipeline
+                 if t.type == 'mmdense.MultiView')['views']
+    for view, blur, solarize in zip(views, (1.0, 0.1), (0.0, 0.2), strict=True):
+        found = {t.type.partition('.')[2]: t for t in view}
+        crop, jitter = found['RandomResizedCrop'], found['ColorJitter']
+        assert (crop.size, crop.area, crop.aspect) == (224, (0.08, 1.0), (3 / 4, 4 / 3))
+        assert found['RandomFlip'].prob == 0.5 and found['RandomGrayscale'].prob == 0.2
+        assert [jitter[key] for key in ('brightness', 'contrast', 'saturation', 'hue', 'prob')] \
+            == [0.4, 0.4, 0.2, 0.1, 0.8]
+        assert (found['GaussianBlur'].sigma, found['GaussianBlur'].prob) == ((0.1, 2.0), blur)
+        assert found.get('Solarize', {}).get('prob', 0.0) == solarize
+
+
+@pytest.mark.parametrize('leaf', sorted(CONFIGS.glob('detcon_s_r50_*.py')), ids=lambda p: p.stem)
+def test_detcon_s_says_what_is_ours(leaf):
+    assert 'are ours' in ast.get_docstring(ast.parse(leaf.read_text()))
 
 
 def test_metafile_lists_every_config_and_nothing_else():

@@ -17,7 +17,7 @@ rows = [
     dict(name='DetCon_B, grid', pretrain='../detcon_b_r18_camvid_grid.py'),
     dict(name='DetCon_B, clustered', pretrain='../detcon_b_r18_camvid_clustered.py'),
     dict(name='DetCon_B, soft', pretrain='../detcon_b_r18_camvid_soft.py'),
-    dict(name='DetCon_B, labels', pretrain='../detcon_b_r18_camvid_gt.py'),
+    dict(name='DetCon_B, labels (upper bound)', pretrain='../detcon_b_r18_camvid_gt.py'),
     dict(name='DetCon_S, FH', pretrain='../detcon_s_r18_camvid.py'),
     dict(name='DetCon_B on BSDS, FH', pretrain='../detcon_b_r18_bsds_fh.py'),
     dict(name='DetCon_B on BSDS, human', pretrain='../detcon_b_r18_bsds.py'),

@@ -59,7 +59,7 @@ def write_images(folder: Path, names: tuple[str, ...]) -> None:
 def read(leaf: Path, data: Path) -> Config:
     """Read a config with its data in the folder ``data``, no workers, and a folder named."""
     cfg = Config.fromfile(leaf)
-    if leaf.stem.endswith('_r50_folder'):
+    if '_r50_folder' in leaf.stem:
         cfg.merge_from_dict({'train_dataloader.dataset.data_root': 'data/mine'})
     move(cfg._cfg_dict, data)
     return cfg

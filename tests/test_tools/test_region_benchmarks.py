@@ -65,6 +65,18 @@ def test_quality(repo, images, monkeypatch, capsys):
     assert cv2.imread(str(sheet)).shape == (2 * 164 - 4, 6 * 164 - 4, 3)
 
 
+@pytest.mark.skipif(not Path('/proc/self/clear_refs').exists(), reason='reads /proc')
+@pytest.mark.parametrize('options', [[], ['--constant-targets']])
+def test_the_plain_loss_is_the_same_loss(options, repo, monkeypatch, capsys):
+    """What the time is compared with gives the same value and gradients."""
+    _, found = run(repo, 'detcon_loss', monkeypatch, capsys, '--batch', 6, '--dim', 8, '--repeats',
+                   1, *options)
+    ours, theirs = found['results']['6']['mmdense'], found['results']['6']['plain']
+    for name in ('loss', 'gradient'):
+        assert ours[name] == pytest.approx(theirs[name], rel=1e-5) and ours[name] > 0.1
+    assert set(found['mmdense_over_plain']['6']) == {'seconds', 'cpu_seconds', 'extra_mb'}
+
+
 def test_images_without_human_regions(repo, images, monkeypatch, capsys):
     (images / 'human/1.png').unlink()
     with pytest.raises(FileNotFoundError, match=r'human/1\.png: no such region file'):

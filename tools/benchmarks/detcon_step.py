@@ -1,12 +1,15 @@
 """What DetCon_B's contrast of regions costs above its networks.
 
     python tools/benchmarks/detcon_step.py --depth 50 --size 224 --batch 64 --amp
+    python tools/benchmarks/detcon_step.py --depth 18 --size 128 --kind clustered
 
 "Bare" is what no implementation can save: both views through backbone, projector and predictor,
 forward and backward, and through the twin's backbone and projector, forward; the heads get vectors
 of the size of pooled regions. A step is the loss with regions of cells, draws and pooling, its
-backward and the momentum update; no optimiser step. Each round times both, in turning order, and
-`step_over_encoders` is the median over the rounds of their ratio. The last line is JSON.
+backward and the momentum update; no optimiser step. With --kind clustered the third view, the whole
+image at the views' size, and k-means are in the step, not in what is bare. Each round times both,
+in turning order, and `step_over_encoders` is the median over the rounds of their ratio. The last
+line is JSON.
 """
 from __future__ import annotations
 
@@ -25,8 +28,13 @@ from mmdense.models.selfsup.base import build, encode
 from mmdense.structures import Views
 
 
-def build_detcon(depth: int) -> nn.Module:
+def build_detcon(depth: int, kind: str) -> nn.Module:
     """Build mmdense.DetConB with the published heads, BatchNorm as in one process."""
+    regions = dict(
+        given=dict(type='mmdense.GivenRegions'),
+        clustered=dict(type='mmdense.ClusteredRegions', clusters=(8, 64)),
+        soft=dict(type='mmdense.SoftRegions', in_channels=WIDTH[depth], num_regions=64,
+                  norm_cfg=dict(type='BN')))
     def head(channels: int) -> dict:
         return dict(type='mmdense.Projector', in_channels=channels, hidden_channels=4096,
                     out_channels=256, norm_cfg=dict(type='BN'), last_bias=False)
@@ -34,19 +42,23 @@ def build_detcon(depth: int) -> nn.Module:
         type='mmdense.DetConB',
         backbone=dict(type='mmseg.ResNet', depth=depth, num_stages=4, out_indices=(3,),
                       norm_cfg=dict(type='BN')),
-        projector=head(WIDTH[depth]), predictor=head(256),
+        projector=head(WIDTH[depth]), predictor=head(256), regions=regions[kind],
         twin=dict(momentum=0.996, end_momentum=1.0, bn='plain'),
         loss=dict(type='mmdense.DetConLoss', gather_grad=False)))
 
 
 def make_views(batch: int, size: int, regions: int, device: torch.device) -> Views:
-    """Return two views of each image with maps of blocks, whose ids are drawn from ``regions``."""
+    """Return three views of each image with maps of blocks, whose ids are drawn from ``regions``.
+
+    All show the whole image.
+    """
     side = max(int(regions ** 0.5), 1)
     place = torch.arange(size, device=device) * side // size
     maps = [torch.randint(1, regions + 1, (batch, side, side), device=device, dtype=torch.int32)
-            [:, place][:, :, place] for _ in range(2)]
-    return Views(boxes=torch.zeros(2, batch, 4, device=device), regions=maps, num_regions=regions,
-                 flips=torch.zeros(2, batch, dtype=torch.bool, device=device),
+            [:, place][:, :, place] for _ in range(3)]
+    box = torch.tensor([0., 0., size, size], device=device)
+    return Views(boxes=box.expand(3, batch, 4), regions=maps, num_regions=regions,
+                 flips=torch.zeros(3, batch, dtype=torch.bool, device=device),
                  index=torch.arange(batch, device=device))
 
 
@@ -57,13 +69,13 @@ def make_steps(model: nn.Module, images: list[Tensor], views: Views,
 
     def bare() -> Tensor:
         with autocast():
-            maps = [encode(model, view) for view in images]
+            maps = [encode(model, view) for view in images[:2]]
             vectors = maps[0].new_zeros(rows, maps[0].shape[1]).normal_()
             with torch.no_grad():
-                for view in images:
+                for view in images[:2]:
                     encode(model.twin, view)
                     model.twin.projector(vectors)
-            heads = [model.predictor(model.projector(vectors)) for _ in images]
+            heads = [model.predictor(model.projector(vectors)) for _ in maps]
         torch.autograd.backward([*maps, *heads],
                                 [torch.full_like(x, 1e-3) for x in (*maps, *heads)])
         return maps[0].new_zeros(())
@@ -84,6 +96,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--size', type=int, default=224, help='side of a view in pixels')
     parser.add_argument('--batch', type=int, default=16)
     parser.add_argument('--regions', type=int, default=16, help='of an image')
+    parser.add_argument('--kind', default='given', choices=['given', 'clustered', 'soft'],
+                        help='given by region maps, clusters of features, or learnt')
     parser.add_argument('--amp', action='store_true', help='autocast to bfloat16')
     parser.add_argument('--channels-last', action='store_true')
     parser.add_argument('--steps', type=int, default=9, help='rounds that are timed')
@@ -96,9 +110,10 @@ def main() -> None:
     torch.manual_seed(0)
     device = torch.device(args.device)
     layout = torch.channels_last if args.channels_last else torch.contiguous_format
-    model = build_detcon(args.depth).to(device, memory_format=layout).train()
+    model = build_detcon(args.depth, args.kind).to(device, memory_format=layout).train()
+    count = 3 if args.kind == 'clustered' else 2
     images = [torch.randn(args.batch, 3, args.size, args.size, device=device)
-              .contiguous(memory_format=layout) for _ in range(2)]
+              .contiguous(memory_format=layout) for _ in range(count)]
     views = make_views(args.batch, args.size, args.regions, device)
 
     def autocast() -> contextlib.AbstractContextManager:

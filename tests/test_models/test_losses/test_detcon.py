@@ -32,7 +32,7 @@ def against_reference(inputs, ids, group=None, temperature=0.1, local_negatives=
     torch.testing.assert_close(got.double(), expected, rtol=1e-5, atol=1e-5)
     for ours, theirs in zip(torch.autograd.grad(got, inputs),
                             torch.autograd.grad(expected, doubles), strict=True):
-        # of the largest entry, a dozen of float32's own steps
+        # relative to the largest entry
         size = max(float(theirs.abs().max()), 1e-3)
         torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=1e-5 * size)
     return expected.item()
