@@ -89,7 +89,8 @@ class DetConS(DetCon):
     """DetCon on SimCLR's frame: one network for both sides, with gradient through both.
 
     Keys come from all processes with gradient (``loss.gather_grad=True``). Nothing is stopped but
-    what owns a cell and which regions are drawn.
+    what owns a cell and which regions are drawn. With ``ClusteredRegions`` the whole image goes
+    through the same network, whose BatchNorm statistics then see it too; DetCon_B has its twin.
     """
 
     def loss(self, inputs: list[Tensor], views: Views) -> dict[str, Tensor]:
