@@ -6,9 +6,10 @@
     python tools/make_regions.py IMAGES OUT --method slic --options n_segments=50
 
 OUT/a/b.png holds the region ids of IMAGES/a/b.jpg: 8 bits, or 16 where there are more than 255.
-What is there and newer than its image is left alone, so the same command continues a run that was
-killed. OUT/regions.json keeps the settings; OUT made with others is refused. At the end:
-statistics, and OUT/contact_sheet.jpg to look at. docs/regions.md helps to choose.
+What is there, of its image's size and newer, is left alone, so the same command continues a run
+that was killed. OUT/regions.json keeps the settings and where the images are; OUT made with others
+is refused. At the end: statistics, and OUT/contact_sheet.jpg to look at. docs/regions.md helps to
+choose.
 """
 from __future__ import annotations
 

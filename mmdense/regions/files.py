@@ -96,7 +96,8 @@ def _decode_grey_png(data: bytes) -> np.ndarray | None:
     if rows[:, 0].any():                                                    # filtered
         return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     # as write_regions leaves them: OpenCV would take half as long again
-    return rows[:, 1:].copy().view(np.uint8 if data[24] == 8 else '>u2')
+    values = rows[:, 1:].copy()
+    return values if data[24] == 8 else values.view('>u2').astype(np.uint16)
 
 
 def _decode(data: bytes, suffix: str) -> np.ndarray:
@@ -115,7 +116,7 @@ def _decode(data: bytes, suffix: str) -> np.ndarray:
     if image.mode == 'L' and image.format == 'PNG' and data[24] != 8:
         raise ValueError(f'has {data[24]} bits a pixel, which are scaled when they are read')
     # ids are a palette's indices, not its colours
-    return np.asarray(image)
+    return np.array(image)
 
 
 def read_ids(path: str | os.PathLike) -> np.ndarray:
@@ -145,16 +146,17 @@ def read_ids(path: str | os.PathLike) -> np.ndarray:
 
 
 def read_regions(path: str | os.PathLike, size: tuple[int, int] | None = None,
-                 max_regions: int | None = None) -> np.ndarray:
+                 max_regions: int | None = None, keep_8_bits: bool = False) -> np.ndarray:
     """Read ids from a PNG (grey of 8 or 16 bits, or the indices of a palette) or an npz file.
 
     Args:
         path: the file; an npz holds them as ``regions``.
         size: (H, W) of the image that they are of, if known.
         max_regions: how many regions there may be.
+        keep_8_bits: return those of a file of 8 bits as uint8, which is faster.
 
     Returns:
-        (H, W) renumbered 1..K, 0 is no region: uint8 of a file of 8 bits, else int32.
+        (H, W) int32 or, if asked for, uint8; renumbered 1..K, 0 is no region.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -162,10 +164,10 @@ def read_regions(path: str | os.PathLike, size: tuple[int, int] | None = None,
             many regions.
     """
     regions = read_ids(path)
-    if regions.dtype != np.uint8:
+    kind = np.uint8 if keep_8_bits and regions.dtype == np.uint8 else np.int32
+    if regions.dtype != np.uint8 or not is_compact(regions):
         regions = compact_regions(regions)
-    elif not is_compact(regions):
-        regions = compact_regions(regions).astype(np.uint8)
+    regions = regions.astype(kind, copy=False)
     if size is not None and regions.shape != tuple(size):
         raise RegionFileError(
             f'{path}: a region map of {regions.shape[1]}x{regions.shape[0]} pixels; expected '

@@ -12,18 +12,21 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from .files import FORMATS, RegionFileError, read_regions, region_file, write_regions
 from .methods import make_regions, resolve_options
 
 #: keeps the settings of the region files beside it
 SIDECAR = 'regions.json'
+#: images that a worker takes at once
+CHUNK = 4
 
 
 @dataclass
@@ -54,11 +57,11 @@ def settings_of(method: str, options: dict[str, Any], suffix: str) -> dict[str, 
     if suffix not in FORMATS:
         raise ValueError(f'region files end in {" or ".join(FORMATS)}, not in {suffix!r}')
     settings = dict(method=method, options=resolve_options(method, options), suffix=suffix)
-    return json.loads(json.dumps(settings))
+    return json.loads(json.dumps(settings, default=np.generic.item))
 
 
 def claim_folder(out: str | Path, settings: dict[str, Any], images: str | Path) -> None:
-    """Note ``settings`` and ``images`` in ``out``, or check that its files were made so.
+    """Note ``settings`` and, beside them, ``images`` in ``out``, or check that they are the same.
 
     Raises:
         ValueError: they were made with others or of others, or the folder holds files without any
@@ -90,17 +93,30 @@ def claim_folder(out: str | Path, settings: dict[str, Any], images: str | Path) 
 
 
 def _is_current(path: Path, image: str) -> bool:
-    """Whether a file is there and newer than its image, and than the image's coming there."""
     try:
-        facts = os.stat(image)
-        # copies and unpacked archives keep old times of change, but not of their own coming
-        return path.stat().st_mtime_ns >= max(facts.st_mtime_ns, facts.st_ctime_ns)
+        return path.stat().st_mtime_ns >= os.stat(image).st_mtime_ns
     except OSError:
         return False
 
 
+def _fit(regions: np.ndarray, image: str) -> bool:
+    """Whether regions have the size in the head of an image file, which EXIF may have turned.
+
+    An image that was replaced by an older one, as archives and copies leave it, has another size.
+    """
+    try:
+        if image.lower().endswith('.npy'):
+            size = np.load(image, mmap_mode='r', allow_pickle=False).shape[:2]
+        else:
+            with Image.open(image) as file:
+                size = file.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return True                     # of a kind that only the decoder reads
+    return sorted(size) == sorted(regions.shape)
+
+
 def _make_file(image: str, images: str, out: str, settings: dict[str, Any]) -> Made:
-    """Write one image's region file, unless a whole one newer than the image is there."""
+    """Write one image's region file, unless a whole one of its size and newer is there."""
     from mmdense.datasets.transforms.loading import read_image  # the datasets import this package
     path = region_file(image, images, out, settings['suffix'])
     regions, new = None, False
@@ -110,7 +126,7 @@ def _make_file(image: str, images: str, out: str, settings: dict[str, Any]) -> M
                 regions = read_regions(path)
             except RegionFileError:
                 pass                    # damaged: made anew
-        if regions is None:
+        if regions is None or not _fit(regions, image):
             new = True
             pixels = np.ascontiguousarray(read_image(image)[..., ::-1])
             regions = make_regions(pixels, settings['method'], **settings['options'])
@@ -121,12 +137,12 @@ def _make_file(image: str, images: str, out: str, settings: dict[str, Any]) -> M
     return Made(image, len(shares), shares, new)
 
 
-def _start_worker() -> None:
-    """Give a worker one thread, and an end when its parent was killed."""
+def _start_worker(stopped: Connection) -> None:
+    """Give a worker one thread, and an end when its parent says so or was killed."""
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)        # Ctrl-C: the parent ends its workers
-    parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: wait([parent.sentinel]) and os._exit(1), daemon=True).start()
+    ends = [stopped, multiprocessing.parent_process().sentinel]
+    threading.Thread(target=lambda: wait(ends) and os._exit(1), daemon=True).start()
 
 
 def _check_names(files: Sequence[str], images: str, out: str, suffix: str) -> None:
@@ -148,7 +164,8 @@ def make_folder(images: str, files: Sequence[str], out: str, method: str = 'fh',
     """Write the region files of ``files``, images below ``images``, into ``out``.
 
     The folders below ``out`` are those below ``images``. Each file is written whole or not at all,
-    and what is there, whole and newer than its image, is left: a run that was killed is continued.
+    and what is there, whole, of its image's size and newer, is left: a run that was killed is
+    continued.
 
     Args:
         images: folder of the images.
@@ -163,8 +180,8 @@ def make_folder(images: str, files: Sequence[str], out: str, method: str = 'fh',
         One `Made` an image, in the order of ``files``; unreadable images have their ``error``.
 
     Raises:
-        ValueError: ``out`` holds regions made with other settings or lies in ``images``, two
-            images would share a file, or an option is wrong.
+        ValueError: ``out`` holds regions made with other settings or of other images, or lies in
+            ``images``, two images would share a file, or an option is wrong.
         ChildProcessError: a worker was killed.
     """
     # fh is compiled in here, so that the forked workers need not
@@ -184,15 +201,20 @@ def _run(job: Callable[[str], Made], files: Sequence[str], workers: int) -> Iter
     if workers <= 1 or len(files) < 2:
         yield from map(job, files)
         return
+    stopped, stop = multiprocessing.Pipe(duplex=False)
     pool = ProcessPoolExecutor(min(workers, len(files)), multiprocessing.get_context('fork'),
-                               _start_worker)
+                               _start_worker, (stopped,))
     try:
-        # each part is kept in memory until it is done
-        yield from pool.map(job, files, chunksize=4 if len(files) < 10_000 else 32)
+        # each part is kept in memory until it is done: fewer, larger ones of many files
+        parts = CHUNK if len(files) < 10_000 else 8 * CHUNK
+        yield from pool.map(job, files, chunksize=parts)
     except BrokenProcessPool:
         raise ChildProcessError('a worker was killed, perhaps for want of memory: take fewer '
                                 '(--workers). What is written stays, and the same command goes '
                                 'on from there') from None
+    except BaseException:               # Ctrl-C, too: what is begun is not waited for
+        stop.send(None)
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 

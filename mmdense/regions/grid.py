@@ -18,7 +18,7 @@ def grid_shape(cells: int | Sequence[int]) -> tuple[int, int]:
         rows, columns = (cells, cells) if np.ndim(cells) == 0 else cells
         if int(rows) == rows >= 1 and int(columns) == columns >= 1:
             return int(rows), int(columns)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     raise ValueError(f'grid: cells={cells!r}; expected a whole number from 1, or two of them '
                      '(rows, columns)')

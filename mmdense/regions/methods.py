@@ -18,7 +18,7 @@ METHODS: dict[str, Callable[..., np.ndarray]] = {
     **{name: partial(skimage_regions, name=name) for name in SEGMENTERS}}
 
 
-def _check_names(method: str, options: dict[str, Any]) -> dict[str, Any]:
+def _known_options(method: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return the method's options with their defaults; none of scikit-image's, which has its own.
 
     Raises:
@@ -44,7 +44,7 @@ def resolve_options(method: str, options: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: an unknown method or option, or a value that it does not take.
     """
-    options = {**_check_names(method, options), **options}
+    options = {**_known_options(method, options), **options}
     # a wrong value is told before the first image; fh is compiled here, before workers are forked
     if method == 'grid':
         grid_shape(options['cells'])    # how many fit is the image's affair
@@ -65,5 +65,5 @@ def make_regions(image: np.ndarray, method: str = 'fh', **options: Any) -> np.nd
     Raises:
         ValueError: an unknown method or option, a value that it does not take, or no such image.
     """
-    _check_names(method, options)
+    _known_options(method, options)
     return METHODS[method](image, **options)

@@ -17,6 +17,7 @@ from mmdense.regions import (
     region_file,
     write_regions,
 )
+from mmdense.regions.files import read_ids
 
 
 def ids(count: int, height: int = 300, width: int = 300) -> np.ndarray:
@@ -73,6 +74,12 @@ def test_a_palette_gives_its_indices(tmp_path):
     assert read_regions(tmp_path / 'a.png').tolist() == [[0, 2], [1, 2]]
     Image.fromarray(np.array([[False, True]])).save(tmp_path / 'b.png')
     assert read_regions(tmp_path / 'b.png').tolist() == [[0, 1]]
+    wide = Image.fromarray(np.array([[0, 2], [1, 2]], np.uint8).repeat(20, 0).repeat(20, 1), 'P')
+    wide.putpalette([9, 9, 9, 255, 0, 0, 9, 9, 9])
+    wide.save(tmp_path / 'c.png')
+    for small in (False, True):
+        found = read_regions(tmp_path / 'c.png', keep_8_bits=small)
+        assert found.flags.writeable and found[::20, ::20].tolist() == [[0, 2], [1, 2]]
 
 
 @pytest.mark.parametrize('kind', [np.uint8, np.uint16])
@@ -95,7 +102,11 @@ def test_grey_files_of_other_programs(kind, write, tmp_path):
         assert path.read_bytes().count(b'IDAT') > 1
     found = read_regions(path, regions.shape)
     assert np.array_equal(found, compact_regions(regions)) and found.flags.writeable
-    assert found.dtype == (np.uint8 if kind is np.uint8 else np.int32)
+    assert found.dtype == np.int32
+    small = read_regions(path, regions.shape, keep_8_bits=True)
+    assert np.array_equal(small, found) and small.flags.writeable
+    assert small.dtype == (np.uint8 if kind is np.uint8 else np.int32)
+    assert np.array_equal(read_ids(path), regions) and read_ids(path).dtype == kind
 
 
 def test_a_header_that_claims_another_size(tmp_path):

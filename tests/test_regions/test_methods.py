@@ -14,6 +14,7 @@ from mmdense.regions import (
     semantic_regions,
     skimage_regions,
 )
+from mmdense.regions.folder import settings_of
 from mmdense.regions.quality import (
     achievable_accuracy,
     boundaries,
@@ -76,7 +77,7 @@ def test_how_many_cells_fit_is_the_images_affair():
     assert make_regions(halves(700, 700), 'grid', cells=600).max() == 360_000
     with pytest.raises(ValueError, match='cells=600 in an image of 60x40 pixels'):
         make_regions(halves(), 'grid', cells=600)
-    for cells in (0, 1.5, 'a', (2, 3, 4), None):
+    for cells in (0, 1.5, 'a', (2, 3, 4), None, float('inf')):
         with pytest.raises(ValueError, match='grid: cells=.*expected a whole number from 1, or tw'):
             resolve_options('grid', dict(cells=cells))
 
@@ -87,6 +88,7 @@ def test_numbers_of_numpy_are_numbers():
     other = make_regions(image, 'fh', scale=np.float32(3), sigma=np.float32(0.5),
                          min_size=np.float32(0.0625))
     assert np.array_equal(one, other) and one.max() > 1
+    assert settings_of('fh', dict(scale=np.float32(3)), '.png')['options']['scale'] == 3
 
 
 def test_defaults_are_part_of_the_settings():

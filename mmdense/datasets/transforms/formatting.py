@@ -32,7 +32,9 @@ class PackViews(BaseTransform):
         meta = dict(img_path=results.get('img_path'), ori_shape=results.get('ori_shape'),
                     index=int(results.get('sample_idx', -1)))
         if 'regions' in results:
-            low, high = int(results['regions'].min()), int(results['regions'].max())
+            low = int(results['regions'].min())
+            high = max(int(ids.max()) for ids in (results['regions'],
+                                                  *(view['regions'] for view in views)))
             if low < 0 or high >= 2 ** 31:
                 raise ValueError(f'{meta["img_path"]}: region id {low if low < 0 else high}; '
                                  'expected 0, no region, to 2147483647')

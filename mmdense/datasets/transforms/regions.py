@@ -16,15 +16,14 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmdense.regions import (
+    METHODS,
     instance_regions,
     make_regions,
-    read_ids,
     read_regions,
-    region_stem,
     resolve_options,
     semantic_regions,
 )
-from mmdense.regions.files import FORMATS
+from mmdense.regions.files import FORMATS, read_ids, region_stem
 from mmdense.regions.folder import SIDECAR
 from mmdense.registry import TRANSFORMS
 
@@ -35,7 +34,9 @@ def noted_settings(folder: str) -> dict[str, Any]:
         settings = json.loads(Path(folder, SIDECAR).read_bytes())
     except (OSError, ValueError):
         return {}
-    whole = isinstance(settings, dict) and isinstance(settings.get('options'), dict)
+    whole = (isinstance(settings, dict) and isinstance(settings.get('options'), dict)
+             and settings.get('method') in list(METHODS)
+             and settings.get('suffix') in list(FORMATS))
     return settings if whole else {}
 
 
@@ -67,8 +68,8 @@ class LoadRegions(BaseTransform):
         folder: folder of the region files; of several, one is drawn for each sample.
         max_regions: how many regions an image may have; any number by default.
         source: where the files come from, told where one is missing: ``dict(method='fh', …)``
-            becomes the command that makes them (DetCon's own settings by default), anything else
-            is told as it stands.
+            becomes the command that makes them (DetCon's own settings by default), a text is told
+            as it stands.
 
     Raises:
         FileNotFoundError: there is no such file; the message says how to get it.
@@ -82,8 +83,14 @@ class LoadRegions(BaseTransform):
         if (images is None) != (folder is None):
             raise ValueError(f'LoadRegions: images={images!r}, folder={folder!r}; expected both, '
                              'or none where samples have a region_path')
+        if not isinstance(source, dict | str | None):
+            raise ValueError(f"LoadRegions: source={source!r}; expected dict(method='fh', …), or a "
+                             'text')
         self.images = images
         self.folders = [folder] if isinstance(folder, str) else list(folder or ())
+        if isinstance(source, dict) and len(self.folders) > 1:
+            raise ValueError(f'LoadRegions: source={source} of {len(self.folders)} folders; '
+                             'expected a text, since files of several are made otherwise')
         self.max_regions = max_regions
         self.source = source
 
@@ -110,7 +117,8 @@ class LoadRegions(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Add ``regions``."""
         size = results['img'].shape[:2]
-        results['regions'] = read_regions(self.find(results), size, self.max_regions)
+        results['regions'] = read_regions(self.find(results), size, self.max_regions,
+                                          keep_8_bits=True)
         return results
 
 
@@ -153,8 +161,9 @@ class RegionsFromAnnotations(BaseTransform):
 
     Args:
         kind: ``'semantic'``: each class is a region, class 0, too; put it after
-            ``LoadAnnotations``. ``'instance'``: each id is one, 0 is none; ids are read from the
-            sample's ``seg_map_path`` itself, since ``LoadAnnotations`` keeps 8 bits of them.
+            ``LoadAnnotations``. ``'instance'``: each id is one, 0 is none; put it directly after
+            ``LoadImage``: ids are read from the sample's ``seg_map_path`` itself, since
+            ``LoadAnnotations`` keeps 8 bits of them.
         key: where else in the sample the map (H, W) stands.
         ignore_index: the number that becomes 0, no region; None for none.
         background: a class that becomes 0, too; by default none does.
@@ -181,6 +190,9 @@ class RegionsFromAnnotations(BaseTransform):
             if 'seg_map_path' not in results:
                 raise ValueError(f"RegionsFromAnnotations: {path} has no 'seg_map_path'; expected "
                                  'a labelled dataset, whose label maps hold ids of instances')
+            if results.get('flip'):
+                raise ValueError(f'RegionsFromAnnotations: {path} is mirrored already, the ids in '
+                                 'its file are not; put it directly after LoadImage')
             return read_ids(results['seg_map_path'])
         key = self.key or 'gt_seg_map'
         if key not in results:
@@ -194,7 +206,8 @@ class RegionsFromAnnotations(BaseTransform):
         labels = self.read(results)
         if labels.shape != results['img'].shape[:2]:
             raise ValueError(f'{path}: a label map of shape {labels.shape}; expected '
-                             f'{results["img"].shape[:2]}, the size of its image')
+                             f'{results["img"].shape[:2]}, the size of its image (what resizes '
+                             'comes after the regions)')
         if self.kind == 'semantic':
             regions = semantic_regions(labels, self.ignore_index, self.background)
         else:

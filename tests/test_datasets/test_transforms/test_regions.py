@@ -91,7 +91,8 @@ def test_a_missing_file_is_answered_with_a_command_that_makes_it(sample, tmp_pat
     load.source = None
     # a note that makes no sense changes nothing
     (tmp_path / 'out').mkdir()
-    for note in ('null', '5', '{"options": null}', '{'):
+    for note in ('null', '5', '{"options": null}', '{', '{"options": {}, "suffix": null}',
+                 '{"options": {}, "suffix": ".png", "method": null}'):
         (tmp_path / 'out/regions.json').write_text(note)
         with pytest.raises(FileNotFoundError, match='make the regions with: .* --method fh$'):
             load(dict(sample))
@@ -145,6 +146,8 @@ def test_instances_keep_all_bits_of_their_file(sample, tmp_path):
     assert np.array_equal(found, wanted)
     every = RegionsFromAnnotations('instance', ignore_index=None)(dict(sample))['regions']
     assert every.max() == 4 and (every == 0).sum() == 20 * 20
+    with pytest.raises(ValueError, match='is mirrored already.*put it directly after LoadImage'):
+        RegionsFromAnnotations('instance')(dict(sample, flip=True))
     (tmp_path / 'ids.png').write_bytes(b'no image')
     with pytest.raises(RegionFileError, match=r'ids\.png: damaged'):
         RegionsFromAnnotations('instance')(dict(sample))
@@ -191,6 +194,8 @@ def test_colours_change_the_image_and_never_its_regions(seed):
     (lambda: MakeRegions(dict(method='mcg')), "'mcg'; expected one of fh"),
     (lambda: MakeRegions(dict(scale=3)), r"expected dict\(method='fh'"),
     (lambda: MakeRegions([]), 'sources='), (lambda: LoadRegions('images'), 'expected both'),
+    (lambda: LoadRegions('a', 'b', source=5), 'source=5; expected dict'),
+    (lambda: LoadRegions('a', ['b', 'c'], source=dict(method='fh')), 'of 2 folders; expected a te'),
     (lambda: RegionsFromAnnotations('panoptic'), "kind='panoptic'"),
     (lambda: RegionsFromAnnotations('instance', background=1), 'background=1')])
 def test_wrong_settings_are_said_when_the_pipeline_is_built(build, message):
