@@ -138,8 +138,7 @@ def _make_file(image: str, images: str, out: str, settings: dict[str, Any]) -> M
 
 
 def _start_worker(stopped: Connection) -> None:
-    """Give a worker one thread, and an end when its parent says so or was killed."""
-    cv2.setNumThreads(1)
+    """Give a worker an end when its parent says so or was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)        # Ctrl-C: the parent ends its workers
     ends = [stopped, multiprocessing.parent_process().sentinel]
     threading.Thread(target=lambda: wait(ends) and os._exit(1), daemon=True).start()
@@ -201,6 +200,8 @@ def _run(job: Callable[[str], Made], files: Sequence[str], workers: int) -> Iter
     if workers <= 1 or len(files) < 2:
         yield from map(job, files)
         return
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)            # here: a forked worker would wait for threads that it has not
     stopped, stop = multiprocessing.Pipe(duplex=False)
     pool = ProcessPoolExecutor(min(workers, len(files)), multiprocessing.get_context('fork'),
                                _start_worker, (stopped,))
@@ -217,6 +218,7 @@ def _run(job: Callable[[str], Made], files: Sequence[str], workers: int) -> Iter
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+        cv2.setNumThreads(threads)
 
 
 def summary(made: Sequence[Made]) -> dict[str, float]:

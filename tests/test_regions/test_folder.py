@@ -233,6 +233,17 @@ def test_workers_end_when_their_parent_is_killed(images, tmp_path, monkeypatch):
     assert len(workers()) == 2 and not any(map(_is_alive, workers()))
 
 
+def test_workers_start_though_opencv_had_threads(images, tmp_path):
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    try:
+        cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (31, 31), 5)
+        assert len(make(images, tmp_path / 'out', workers=2)) == 6
+        assert cv2.getNumThreads() == 4
+    finally:
+        cv2.setNumThreads(threads)
+
+
 def test_a_killed_worker_ends_the_run_and_loses_nothing(images, tmp_path, monkeypatch):
     def dies(image):
         if len(list((tmp_path / 'out').rglob('*.png'))) >= 4:
