@@ -41,14 +41,6 @@ def check_ids(ids: np.ndarray, name: str) -> None:
         raise ValueError(f'{name}: {ids.min()} among them; expected whole numbers from 0')
 
 
-def is_compact(regions: np.ndarray) -> bool:
-    """Whether a look at some pixels of ids (H, W) uint8 finds all of 1..K, K being the highest."""
-    if not regions.size:
-        return True
-    seen = np.bincount(regions[::8, ::8].ravel(), minlength=int(regions.max()) + 1)
-    return bool(seen[1:].all())
-
-
 def compact_regions(regions: np.ndarray) -> np.ndarray:
     """Renumber ids (H, W), of any size, as 1..K in ascending order; 0, no region, stays.
 

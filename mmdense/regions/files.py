@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from .checks import check_ids, compact_regions, is_compact
+from .checks import check_ids, compact_regions
 
 #: by suffix: the largest id that such a file holds
 FORMATS = {'.png': 2 ** 16 - 1, '.npz': 2 ** 31 - 1}
@@ -59,18 +59,19 @@ def write_regions(path: str | os.PathLike, regions: np.ndarray) -> None:
 def _packed_rows(data: bytes) -> bytes | None:
     """Return the zlib stream of a PNG of grey values of 8 or 16 bits; None of any other file.
 
-    Also None where the file does not go to its end, or a checksum is wrong.
+    Also None where the file does not go to its end, or a checksum is wrong; that of the pixels is
+    left to zlib, whose stream has one of its own.
     """
     if data[:8] != _PNG_START or data[24:26] not in (b'\x08\x00', b'\x10\x00'):
         return None
     at, parts = 8, []
     while at + 12 <= len(data):
         end = at + 8 + int.from_bytes(data[at:at + 4], 'big')
-        if zlib.crc32(data[at + 4:end]) != int.from_bytes(data[end:end + 4], 'big'):
-            return None
         kind = data[at + 4:at + 8]
         if kind == b'IDAT':
             parts.append(data[at + 8:end])
+        elif zlib.crc32(data[at + 4:end]) != int.from_bytes(data[end:end + 4], 'big'):
+            return None
         elif kind == b'IEND':
             return b''.join(parts)
         at = end + 4
@@ -153,10 +154,10 @@ def read_regions(path: str | os.PathLike, size: tuple[int, int] | None = None,
         path: the file; an npz holds them as ``regions``.
         size: (H, W) of the image that they are of, if known.
         max_regions: how many regions there may be.
-        keep_8_bits: return those of a file of 8 bits as uint8, which is faster.
+        keep_8_bits: return the ids of a file of 8 bits as they stand there, which is faster.
 
     Returns:
-        (H, W) int32 or, if asked for, uint8; renumbered 1..K, 0 is no region.
+        (H, W) int32, renumbered 1..K; or uint8, if asked for. 0 is no region.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -164,10 +165,9 @@ def read_regions(path: str | os.PathLike, size: tuple[int, int] | None = None,
             many regions.
     """
     regions = read_ids(path)
-    kind = np.uint8 if keep_8_bits and regions.dtype == np.uint8 else np.int32
-    if regions.dtype != np.uint8 or not is_compact(regions):
+    few = max_regions is None or regions.max(initial=0) <= max_regions
+    if not (keep_8_bits and regions.dtype == np.uint8 and few):
         regions = compact_regions(regions)
-    regions = regions.astype(kind, copy=False)
     if size is not None and regions.shape != tuple(size):
         raise RegionFileError(
             f'{path}: a region map of {regions.shape[1]}x{regions.shape[0]} pixels; expected '

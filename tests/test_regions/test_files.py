@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -67,6 +68,16 @@ def test_ids_are_renumbered_and_counted_when_they_are_read(tmp_path):
         read_regions(tmp_path / 'a.png', max_regions=2)
 
 
+def test_ids_of_8_bits_are_renumbered_only_where_it_matters(tmp_path):
+    Image.fromarray(np.array([[0, 200], [7, 200]], np.uint8)).save(tmp_path / 'a.png')
+    read = partial(read_regions, tmp_path / 'a.png', keep_8_bits=True)
+    assert read().tolist() == [[0, 200], [7, 200]] and read().dtype == np.uint8
+    assert read(max_regions=200).tolist() == [[0, 200], [7, 200]]
+    assert read(max_regions=2).tolist() == [[0, 2], [1, 2]]     # two, though one is called 200
+    with pytest.raises(RegionFileError, match=r'a\.png: 2 regions; expected at most 1'):
+        read(max_regions=1)
+
+
 def test_a_palette_gives_its_indices(tmp_path):
     image = Image.fromarray(np.array([[0, 2], [1, 2]], np.uint8), 'P')
     image.putpalette([9, 9, 9, 255, 0, 0, 9, 9, 9])      # two of the same colour
@@ -104,7 +115,7 @@ def test_grey_files_of_other_programs(kind, write, tmp_path):
     assert np.array_equal(found, compact_regions(regions)) and found.flags.writeable
     assert found.dtype == np.int32
     small = read_regions(path, regions.shape, keep_8_bits=True)
-    assert np.array_equal(small, found) and small.flags.writeable
+    assert np.array_equal(small, regions if kind is np.uint8 else found) and small.flags.writeable
     assert small.dtype == (np.uint8 if kind is np.uint8 else np.int32)
     assert np.array_equal(read_ids(path), regions) and read_ids(path).dtype == kind
 

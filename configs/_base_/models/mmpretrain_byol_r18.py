@@ -3,8 +3,9 @@
 From its byol_resnet50_16xb256-coslr-200e_in1k.py are the heads' form and the loss. Changed are the
 depth, the widths (512 hidden and 128 out, as in our small configs, for 4096 and 256), BatchNorm
 without synchronisation, our preprocessor and ``base_momentum``. That is mmengine's, the weight of
-the new value at the start: 0.996 in the paper's sense, rising to 1, as published. Over a few hundred
-steps 0.9, which the auto recipe gives DetCon_B's twin, and 0.99 were worse (docs/benchmarks).
+the new value at the start: 0.996 in the paper's sense, rising to 1, as published. Over a few
+hundred steps 0.9, which the auto recipe gives DetCon_B's twin, and 0.99 were worse
+(docs/benchmarks/detcon.md).
 """
 model = dict(
     _scope_='mmpretrain',

@@ -6,7 +6,6 @@ Each sets ``results['regions']``, (H, W) of the image's size, int32 or, from fil
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,10 +93,12 @@ class LoadRegions(BaseTransform):
         self.max_regions = max_regions
         self.source = source
 
-    def find(self, results: dict) -> str:
-        """Return the region file of a sample."""
+    def read(self, results: dict) -> np.ndarray:
+        """Return the regions (H, W) of a sample."""
+        options = dict(size=results['img'].shape[:2], max_regions=self.max_regions,
+                       keep_8_bits=True)
         if 'region_path' in results:
-            return results['region_path']
+            return read_regions(results['region_path'], **options)
         image = results['img_path']
         if not self.folders:
             raise ValueError(f'LoadRegions: {image} has no region_path; expected one, or images '
@@ -106,8 +107,10 @@ class LoadRegions(BaseTransform):
         folder = self.folders[drawn]
         stem = region_stem(image, self.images, folder)
         for suffix in FORMATS:
-            if os.path.isfile(stem + suffix):
-                return stem + suffix
+            try:
+                return read_regions(stem + suffix, **options)
+            except FileNotFoundError:
+                pass
         if isinstance(self.source, str):
             advice = f'expected {self.source}'
         else:
@@ -116,9 +119,7 @@ class LoadRegions(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Add ``regions``."""
-        size = results['img'].shape[:2]
-        results['regions'] = read_regions(self.find(results), size, self.max_regions,
-                                          keep_8_bits=True)
+        results['regions'] = self.read(results)
         return results
 
 
