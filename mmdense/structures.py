@@ -13,7 +13,7 @@ def stack_regions(maps: Sequence[Tensor]) -> Tensor:
     """Stack region maps (h, w) to (B, h, w): uint8 if all of them are, else int32."""
     if any(regions.dtype != torch.uint8 for regions in maps):
         maps = [regions.int() for regions in maps]
-    return torch.stack(list(maps))
+    return torch.stack(tuple(maps))
 
 
 class ViewSample(BaseDataElement):

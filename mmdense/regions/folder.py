@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from .files import FORMATS, RegionFileError, read_regions, region_file, write_regions
-from .methods import make_regions, resolve_options
+from .methods import METHODS, make_regions, resolve_options
 
 #: keeps the settings of the region files beside it
 SIDECAR = 'regions.json'
@@ -58,6 +58,18 @@ def settings_of(method: str, options: dict[str, Any], suffix: str) -> dict[str, 
         raise ValueError(f'region files end in {" or ".join(FORMATS)}, not in {suffix!r}')
     settings = dict(method=method, options=resolve_options(method, options), suffix=suffix)
     return json.loads(json.dumps(settings, default=np.generic.item))
+
+
+def noted_settings(folder: str) -> dict[str, Any]:
+    """Return what ``folder`` notes of how its region files were made; {} without a note."""
+    try:
+        settings = json.loads(Path(folder, SIDECAR).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    whole = (isinstance(settings, dict) and isinstance(settings.get('options'), dict)
+             and settings.get('method') in list(METHODS)
+             and settings.get('suffix') in list(FORMATS))
+    return settings if whole else {}
 
 
 def claim_folder(out: str | Path, settings: dict[str, Any], images: str | Path) -> None:

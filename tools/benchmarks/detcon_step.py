@@ -35,6 +35,7 @@ def build_detcon(depth: int, kind: str) -> nn.Module:
         clustered=dict(type='mmdense.ClusteredRegions', clusters=(8, 64)),
         soft=dict(type='mmdense.SoftRegions', in_channels=WIDTH[depth], num_regions=64,
                   norm_cfg=dict(type='BN')))
+
     def head(channels: int) -> dict:
         return dict(type='mmdense.Projector', in_channels=channels, hidden_channels=4096,
                     out_channels=256, norm_cfg=dict(type='BN'), last_bias=False)
@@ -65,14 +66,14 @@ def make_views(batch: int, size: int, regions: int, device: torch.device) -> Vie
 def make_steps(model: nn.Module, images: list[Tensor], views: Views,
                autocast: Callable) -> dict[str, Callable[[], Tensor]]:
     """Return what is timed, by name; each call is a step and returns its loss."""
-    rows = len(images[0]) * model.num_samples
+    rows, pair = len(images[0]) * model.num_samples, images[:2]
 
     def bare() -> Tensor:
         with autocast():
-            maps = [encode(model, view) for view in images[:2]]
+            maps = [encode(model, view) for view in pair]
             vectors = maps[0].new_zeros(rows, maps[0].shape[1]).normal_()
             with torch.no_grad():
-                for view in images[:2]:
+                for view in pair:
                     encode(model.twin, view)
                     model.twin.projector(vectors)
             heads = [model.predictor(model.projector(vectors)) for _ in maps]
@@ -111,7 +112,7 @@ def main() -> None:
     device = torch.device(args.device)
     layout = torch.channels_last if args.channels_last else torch.contiguous_format
     model = build_detcon(args.depth, args.kind).to(device, memory_format=layout).train()
-    count = 3 if args.kind == 'clustered' else 2
+    count = 3 if model.regions.whole_image else 2
     images = [torch.randn(args.batch, 3, args.size, args.size, device=device)
               .contiguous(memory_format=layout) for _ in range(count)]
     views = make_views(args.batch, args.size, args.regions, device)

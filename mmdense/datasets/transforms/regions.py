@@ -8,14 +8,12 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmdense.regions import (
-    METHODS,
     instance_regions,
     make_regions,
     read_regions,
@@ -23,20 +21,8 @@ from mmdense.regions import (
     semantic_regions,
 )
 from mmdense.regions.files import FORMATS, read_ids, region_stem
-from mmdense.regions.folder import SIDECAR
+from mmdense.regions.folder import noted_settings
 from mmdense.registry import TRANSFORMS
-
-
-def noted_settings(folder: str) -> dict[str, Any]:
-    """Return what ``folder`` notes of how its region files were made; {} without a note."""
-    try:
-        settings = json.loads(Path(folder, SIDECAR).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    whole = (isinstance(settings, dict) and isinstance(settings.get('options'), dict)
-             and settings.get('method') in list(METHODS)
-             and settings.get('suffix') in list(FORMATS))
-    return settings if whole else {}
 
 
 def make_command(images: str, folder: str, source: dict[str, Any] | None = None) -> str:
