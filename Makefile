@@ -1,4 +1,4 @@
-# make demo | make test | make lint | make setup. VENV=/path uses another environment.
+# make demo | make test | make test-all | make lint | make setup. VENV=/path uses another environment.
 VENV ?= .venv
 VENV_PYTHON := $(VENV)/bin/python
 
@@ -6,14 +6,15 @@ VENV_PYTHON := $(VENV)/bin/python
 INPUTS := setup.py pyproject.toml requirements/constraints.txt
 STAMP := $(VENV)/.mmdense-$(shell (cat $(INPUTS); echo $(CURDIR)) | sha256sum | cut -c 1-16)
 
-.PHONY: setup demo test lint
+.PHONY: setup demo test test-all lint
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo   pretrain, fine-tune and test on generated images"
-	@echo "make test   run the tests"
-	@echo "make lint   ruff and codespell"
-	@echo "make setup  only the environment, in $(VENV) (VENV=/path: another one)"
+	@echo "make demo      pretrain, fine-tune and test on generated images"
+	@echo "make test      run the tests"
+	@echo "make test-all  these, and every config, backbone and situation (up to 40 minutes)"
+	@echo "make lint      ruff and codespell"
+	@echo "make setup     only the environment, in $(VENV) (VENV=/path: another one)"
 
 setup: $(STAMP)
 	@echo "$(VENV) is current"
@@ -29,6 +30,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(VENV_PYTHON) -m pytest -q
+
+test-all: $(STAMP)
+	$(VENV_PYTHON) -m pytest -q -m ''
 
 lint: $(STAMP)
 	$(VENV_PYTHON) -m ruff check .
