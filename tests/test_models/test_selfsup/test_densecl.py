@@ -47,33 +47,64 @@ def test_autocast_stays_close_to_the_slow_loop():
     assert losses['loss_dense'].item() == pytest.approx(0.5 * expected[1], rel=5e-2)
 
 
-def test_equals_mmpretrain_from_the_second_step_on():
+def stock_densecl():
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        stock = MODELS.build(dict(
+        return MODELS.build(dict(
             type='mmpretrain.DenseCL', queue_len=24, feat_dim=16, momentum=0.1, loss_lambda=0.5,
             backbone=dict(type='mmseg.ResNet', **{k: v for k, v in BACKBONE.items()
                                                   if k != 'type'}),
             neck=dict(type='DenseCLNeck', in_channels=64, hid_channels=32, out_channels=16),
             head=dict(type='ContrastiveHead', loss=dict(type='CrossEntropyLoss'),
                       temperature=0.2)))
-    ours = build()
-    ours.backbone.load_state_dict(stock.backbone.state_dict())
-    for head, name in ((ours.projector, 'mlp'), (ours.dense_projector, 'mlp2')):
-        head.layers.load_state_dict(getattr(stock.neck, name).state_dict())
-    ours.queue.keys.copy_(stock.queue.t())
-    ours.dense_queue.keys.copy_(stock.queue2.t())
+
+
+def assert_same(method, backbone, neck, **tolerance):
+    """A method's networks, or its twin's, are those of a stock backbone and neck."""
+    pairs = ((method.backbone, backbone), (method.projector.layers, neck.mlp),
+             (method.dense_projector.layers, neck.mlp2))
+    for ours, stock in pairs:
+        torch.testing.assert_close(dict(ours.named_parameters()), dict(stock.named_parameters()),
+                                   **tolerance)
+
+
+def copy_networks(backbone, neck, method):
+    method.backbone.load_state_dict(backbone.state_dict())
+    method.projector.layers.load_state_dict(neck.mlp.state_dict())
+    method.dense_projector.layers.load_state_dict(neck.mlp2.state_dict())
+
+
+def test_equals_mmpretrain_from_the_second_step_on():
+    """Each step starts from the stock method's weights, key networks and queues.
+
+    Over several steps sums in another order grow apart until a match flips, which says nothing.
+    """
+    stock, ours = stock_densecl(), build()
+    copy_networks(stock.backbone, stock.neck, ours)
     optimizers = [torch.optim.SGD([p for p in m.parameters() if p.requires_grad], lr=0.05)
                   for m in (ours, stock)]
     for step in range(4):
         images = [torch.randn(6, 3, 64, 64) for _ in range(2)]
-        both = (ours.loss(images, views_of(torch.arange(6))), stock.loss(images, []))
+        queues = stock.queue.t().clone(), stock.queue2.t().clone()
+        copy_networks(stock.backbone, stock.neck, ours)
+        expected = stock.loss(images, [])       # its key networks follow first
+        if step:
+            assert_same(ours.twin, *stock.encoder_k.module, rtol=1e-4, atol=1e-5)
+            copy_networks(*stock.encoder_k.module, ours.twin)
+        for queue, keys in zip((ours.queue, ours.dense_queue), queues, strict=True):
+            queue.keys.copy_(keys)
+        losses = ours.loss(images, views_of(torch.arange(6)))
         if step:
             for name in ('loss_single', 'loss_dense'):
-                torch.testing.assert_close(both[0][name], both[1][name], rtol=1e-4, atol=1e-4)
-        for losses, optimizer in zip(both, optimizers, strict=True):
+                torch.testing.assert_close(losses[name], expected[name], rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(ours.queue.keys, stock.queue.t(), rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(ours.dense_queue.keys, stock.queue2.t(), rtol=1e-4,
+                                       atol=1e-5)
+        for found, optimizer in zip((losses, expected), optimizers, strict=True):
             optimizer.zero_grad()
-            sum(losses.values()).backward()
+            sum(found.values()).backward()
             optimizer.step()
+        if step:
+            assert_same(ours, stock.backbone, stock.neck, rtol=1e-4, atol=1e-5)
 
 
 def test_two_processes_give_the_loss_and_gradients_of_one(tmp_path):
