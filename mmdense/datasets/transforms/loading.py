@@ -1,158 +1,238 @@
 """Read one image, whatever its kind, or say in one line what is wrong with the file."""
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-import cv2
 import numpy as np
+import tifffile
 from mmcv.transforms import BaseTransform
-from PIL import Image, ImageOps
+from PIL import Image
 
 from mmdense.registry import TRANSFORMS
+
+from .decoding import BandError, decode, image_pages
 
 #: smallest side of an image, in pixels: below it there is nothing to crop
 MIN_SIDE = 8
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.gif', '.ppm',
                   '.pgm', '.jp2', '.npy')
 
-_FRAMES_WITHOUT_SIZE = (0xC4, 0xC8, 0xCC)   # among C0..CF: tables, not start of frame
-_PNG_END = b'IEND\xaeB`\x82'
+Range = tuple[float, float]
 
 
 class ImageReadError(ValueError):
     """An image file that cannot be used; the message names the file and what was expected."""
 
 
-def _jpeg_state(data: bytes) -> tuple[int, bool]:
-    """Return (number of colour components, whether the end of the image is there)."""
-    components, at = 0, 2
-    while 0 <= at < len(data) - 4:
-        marker = data[at + 1]
-        if data[at] != 0xFF or marker == 0xFF:              # garbage or fill bytes
-            at = data.find(b'\xff', at + 1)
-            continue
-        if marker == 0x01 or 0xD0 <= marker <= 0xD8:        # markers without a segment
-            at += 2
-            continue
-        end = at + 2 + int.from_bytes(data[at + 2:at + 4], 'big')
-        if 0xC0 <= marker <= 0xCF and marker not in _FRAMES_WITHOUT_SIZE:
-            components = data[at + 9] if at + 9 < len(data) else 0
-        if marker == 0xDA:      # the scan; a thumbnail's end, if any, lies before it
-            return components, data.endswith(b'\xff\xd9') or data.find(b'\xff\xd9', end) >= 0
-        at = end
-    return components, False
-
-
-def _decode_with_pillow(data: bytes, channels: int) -> np.ndarray | None:
-    try:
-        image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
-        if image.mode in ('I', 'F'):    # a conversion would clip, not scale
-            return None
-        image = image.convert('L' if channels == 1 else 'RGB')
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
-    pixels = np.asarray(image)
-    return pixels[..., None] if channels == 1 else np.ascontiguousarray(pixels[..., ::-1])
-
-
-def _decode(data: bytes, channels: int) -> np.ndarray | None:
-    """Return (H, W, C) as it was decoded, or None where no decoder makes sense of it."""
-    whole = True
-    if data[:2] == b'\xff\xd8':
-        components, whole = _jpeg_state(data)
-        if whole and components == 4 and channels in (1, 3):
-            return _decode_with_pillow(data, channels)
-    elif data[:8] == b'\x89PNG\r\n\x1a\n':
-        whole = data.rfind(_PNG_END) >= 0
-    if not whole:                        # decoders fill the rest with grey and say nothing
-        return None
-    flag = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR}.get(channels, cv2.IMREAD_UNCHANGED)
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
-    except cv2.error:
-        image = None
-    if image is None:
-        return _decode_with_pillow(data, channels) if channels in (1, 3) else None
-    return image if image.ndim == 3 else image[..., None]
-
-
-def _load_array(data: bytes) -> np.ndarray | None:
-    try:
-        array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return array[..., None] if array.ndim == 2 else array
-
-
 def _complain(path: str, expected: str) -> Callable[[str], ImageReadError]:
     return lambda what: ImageReadError(f'{path}: {what}; expected {expected}')
 
 
-def read_image(path: str, channels: int = 3) -> np.ndarray:
-    """Return the image in ``path`` as uint8 (H, W, ``channels``), BGR where there are three.
+def _why_not(path: str, reason: OSError) -> str:
+    if os.path.islink(path) and not os.path.exists(path):
+        return f'is a link to {os.readlink(path)}, which is not there'
+    return f'cannot be read ({reason.strerror or reason})'
 
-    Grey images become three equal channels, an alpha channel is dropped, palettes are looked up,
-    CMYK is converted by Pillow. A 16-bit value v becomes ``v // 256``. The EXIF orientation is
-    applied for one and three channels and ignored for others, as mmseg's ``LoadImageFromFile``
-    does it; label images have none. Other numbers of channels come from ``.npy`` files (H, W, C)
-    of uint8 or uint16, or from any format that OpenCV reads with that many channels.
+
+def _ask_for_range(image: np.ndarray) -> str:
+    """Return what to write where nothing says which numbers are black and white."""
+    low, high = np.nanmin(image), np.nanmax(image)
+    if image.dtype.kind == 'f':
+        shown = f'{low:.6g}, {high:.6g}'
+    elif low >= 0:      # cameras and scanners fill 8, 10, 12, … 16 bits
+        shown = f'0, {2 ** int(high).bit_length() - 1}'
+    else:
+        shown = f'{low}, {high}'
+    return (f'holds {image.dtype} numbers, here from {low:.6g} to {high:.6g}, and nothing says '
+            f'which are black and white; write LoadImage(value_range=({shown})) with the range of '
+            'all your images, or percentiles=(1, 99) of each image, or to_float32=True to keep '
+            'the numbers (tools/check.py measures mean and std)')
+
+
+def scale_values(image: np.ndarray, low: np.ndarray | float, high: np.ndarray | float,
+                 to_float32: bool = False) -> np.ndarray:
+    """Map ``low`` to 0 and ``high`` to 255, cut off outside, rounded to uint8 or kept as float32.
 
     Args:
-        path: a local file.
+        image: (H, W, C) of any numbers.
+        low, high: of all channels, or (C,), one each; where they are equal all becomes 0.
+    """
+    exact = np.result_type(image.dtype, np.float32)         # int32 and float64 need more
+    low, high = np.asarray(low, exact), np.asarray(high, exact)
+    width = np.where(high > low, high - low, np.inf).astype(exact)
+    scaled = (image - low) * (exact.type(255) / width)
+    np.clip(scaled, 0, 255, out=scaled)
+    return scaled.astype(np.float32) if to_float32 else np.rint(scaled).astype(np.uint8)
+
+
+def read_image(path: str, channels: int = 3, value_range: Range | Sequence[Range] | None = None,
+               percentiles: Range | None = None, to_float32: bool = False,
+               page: int | None = None) -> np.ndarray:
+    """Return the image in ``path`` as (H, W, ``channels``), BGR where there are three.
+
+    Numbers: uint8 by default, and then the file must hold uint8; every other type of number (int,
+    uint, float of 16 to 64 bits) needs ``value_range``, ``percentiles`` or ``to_float32``.
+
+    Bands: grey becomes three equal channels, an alpha channel is dropped, palettes are looked up,
+    CMYK is converted by Pillow. The three bands of a TIFF are taken for R, G, B; other numbers of
+    bands keep the file's order, as arrays do, (H, W) or (H, W, C). Pages of a TIFF are bands where
+    that makes ``channels``; its overviews and masks do not count. The EXIF orientation is applied
+    for one and three channels and ignored for others, as mmseg's ``LoadImageFromFile`` does it.
+
+    Args:
+        path: a local file; ``IMAGE_SUFFIXES`` are known, ``.npy`` by its name.
         channels: number of channels that the network takes.
+        value_range: (low, high) that become 0 and 255, cut off outside; or one pair a channel.
+        percentiles: (low, high) from 0 to 100: as ``value_range``, measured in each image for each
+            channel. Images then differ in what their levels mean.
+        to_float32: float32 instead of uint8: the file's own numbers, or, with one of the above,
+            0 to 255 without rounding.
+        page: which page of a TIFF, from 0, where it has several images.
 
     Raises:
         ImageReadError: the file is not there, empty, truncated, no image, has a side under 8
-            pixels, or has another number of channels or another type of numbers.
+            pixels, another number of channels, numbers without a stated range or that are not
+            finite.
     """
     array_file = path.lower().endswith('.npy')
-    kind = 'a .npy file' if array_file else 'a whole image file'
+    kind = 'a .npy file (H, W, C)' if array_file else 'a whole image file'
     error = _complain(
         path, f'{kind} of {channels} channel(s) and at least {MIN_SIDE} pixels a side')
     try:
         data = Path(path).read_bytes()
     except OSError as reason:
-        raise error(f'cannot be read ({reason.strerror or reason})') from None
+        raise error(_why_not(path, reason)) from None
     if not data:
         raise error('is empty (0 bytes)')
-    image = _load_array(data) if array_file else _decode(data, channels)
+    try:
+        image = decode(data, channels, page, array_file)
+    except BandError as reason:
+        raise ImageReadError(f'{path}: {reason}') from None
     if image is None:
         raise error(f'is truncated, damaged or no image ({len(data)} bytes)')
-    if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
-    if image.dtype != np.uint8:
-        raise error(f'holds {image.dtype} numbers (uint8 and uint16 are read)')
-    if image.ndim != 3 or image.shape[2] != channels:
+    if image.ndim != 3 or image.shape[2] not in ({1, 3} if channels == 3 else {channels}):
         raise error(f'has shape {image.shape}')
     if min(image.shape[:2]) < MIN_SIDE:
         raise error(f'is {image.shape[1]}x{image.shape[0]} pixels')
-    return image
+    if image.dtype != np.uint8 or value_range or percentiles or to_float32:
+        image = _convert(image, path, value_range, percentiles, to_float32)
+    return image if image.shape[2] == channels else np.repeat(image, channels, axis=2)
+
+
+def _convert(image: np.ndarray, path: str, value_range: Range | Sequence[Range] | None,
+             percentiles: Range | None, to_float32: bool) -> np.ndarray:
+    if image.dtype.kind not in 'uif':
+        raise ImageReadError(f'{path}: holds {image.dtype} numbers; expected whole numbers or '
+                             'floats')
+    if image.dtype.kind == 'f':
+        wrong = image.size - np.count_nonzero(np.isfinite(image))
+        if wrong:
+            raise ImageReadError(f'{path}: {wrong} of {image.size} numbers are not finite (NaN or '
+                                 'infinite); expected numbers only: fill them before')
+    if value_range:
+        low, high = np.asarray(value_range, np.float64).T
+    elif percentiles:
+        low, high = np.percentile(image, percentiles, axis=(0, 1))
+    elif to_float32:
+        return image.astype(np.float32)
+    else:
+        raise ImageReadError(f'{path}: {_ask_for_range(image)}')
+    return scale_values(image, low, high, to_float32)
+
+
+@contextmanager
+def _images_of_any_size():
+    # Pillow refuses above 179 megapixels even where only the header is read
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def image_size(path: str) -> tuple[int, int]:
+    """Return (height, width) in pixels as the file's header says it, before its orientation.
+
+    Raises:
+        ImageReadError: the file is not there, or its header cannot be read.
+    """
+    try:
+        if path.lower().endswith('.npy'):
+            shape = np.load(path, mmap_mode='r', allow_pickle=False).shape
+        elif path.lower().endswith(('.tif', '.tiff')):
+            with tifffile.TiffFile(path) as tiff:
+                page = image_pages(tiff)[0]
+                shape = page.imagelength, page.imagewidth
+        else:
+            with _images_of_any_size(), Image.open(path) as image:
+                shape = image.size[::-1]
+        height, width = shape[:2]
+    except OSError as reason:
+        raise ImageReadError(f'{path}: {_why_not(path, reason)}; expected an image') from None
+    except (ValueError, SyntaxError, EOFError, tifffile.TiffFileError, IndexError):
+        raise ImageReadError(f'{path}: is truncated, damaged or no image; expected one') from None
+    return int(height), int(width)
+
+
+def _check_ranges(channels: int, value_range: Range | Sequence[Range] | None,
+                  percentiles: Range | None) -> None:
+    """Raise ValueError where a range is none."""
+    if value_range and percentiles:
+        raise ValueError(f'LoadImage: value_range={value_range} and percentiles={percentiles}; '
+                         'expected one of them')
+    for name, value, count in (('value_range', value_range, channels),
+                               ('percentiles', percentiles, 1)):
+        if value is None:
+            continue
+        try:
+            pairs = np.asarray(value, np.float64).reshape(-1, 2)
+            fits = len(pairs) in (1, count) and bool((pairs[:, 0] < pairs[:, 1]).all())
+        except (TypeError, ValueError):
+            fits = False
+        if fits and name == 'percentiles':
+            fits = bool(pairs.min() >= 0 and pairs.max() <= 100)
+        if not fits:
+            among = ' from 0 to 100' if name == 'percentiles' else ', or one pair for each of ' \
+                f'the {channels} channels'
+            raise ValueError(f'LoadImage: {name}={value!r}; expected (low, high), low below high'
+                             + among)
 
 
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
     """Read the image in ``img_path``: see :func:`read_image` for what is read and how.
 
-    Adds ``img``, uint8 (H, W, ``channels``), BGR where there are three, and ``img_shape`` and
-    ``ori_shape``, both (H, W).
+    Adds ``img`` (H, W, ``channels``), BGR where there are three, uint8 or, with ``to_float32``,
+    float32, and ``img_shape`` and ``ori_shape``, both (H, W). Serves mmseg's pipelines as well.
 
     Args:
         channels: number of channels that the network takes.
+        value_range, percentiles, to_float32, page: what the file's numbers mean, and which page of
+            a TIFF; see :func:`read_image`.
 
     Raises:
         ImageReadError: the file cannot be used; the message names it.
+        ValueError: a setting is out of its range.
     """
 
-    def __init__(self, channels: int = 3) -> None:
+    def __init__(self, channels: int = 3, value_range: Range | Sequence[Range] | None = None,
+                 percentiles: Range | None = None, to_float32: bool = False,
+                 page: int | None = None) -> None:
         if not isinstance(channels, int) or channels < 1:
             raise ValueError(f'LoadImage: channels={channels!r}; expected a whole number from 1')
+        if page is not None and (not isinstance(page, int) or page < 0):
+            raise ValueError(f'LoadImage: page={page!r}; expected None or a whole number from 0')
+        _check_ranges(channels, value_range, percentiles)
         self.channels = channels
+        self.options = dict(value_range=value_range, percentiles=percentiles,
+                            to_float32=to_float32, page=page)
 
     def transform(self, results: dict) -> dict:
         """Return ``results`` with the image."""
-        image = read_image(results['img_path'], self.channels)
+        image = read_image(results['img_path'], self.channels, **self.options)
         results['img'] = image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
