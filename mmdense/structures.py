@@ -25,7 +25,7 @@ class ViewSample(BaseDataElement):
         regions: where the image has a region map, a list of V maps (h, w), uint8 if none of the
             image's ids is above 255, else int32; 0 is no region.
 
-    Metainfo: ``img_path``, ``ori_shape`` (H, W), ``index``, the image's in the dataset, and, with
+    Metainfo: ``img_path``, ``ori_shape`` (H, W), ``index``, the image's own number, and, with
     regions, ``num_regions``, the highest id of its map.
     """
 
@@ -37,7 +37,7 @@ class Views:
     Attributes:
         boxes: (V, B, 4) float32, half-open source pixels (x0, y0, x1, y1).
         flips: (V, B) bool, True where a view is mirrored left to right.
-        index: (B,) int64, the images' indices in the dataset.
+        index: (B,) int64, one number an image (of the file, not of its place in a dataset).
         regions: None, or V maps (B, h, w) int32; 0 is no region.
         num_regions: the highest id in them, where it is known.
     """

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import os
+import tarfile
+import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from .generate.writing import is_there
+from .text_files import read_text
 
 _CONVERTERS = Path(mmseg.__file__).parent / '.mim/tools/dataset_converters'
 
@@ -28,10 +31,24 @@ def absent_files(paths: Iterable[str]) -> list[str]:
     return absent
 
 
-def name_some(paths: list[str], most: int = 5) -> str:
-    """Return the first few of ``paths`` and how many more there are."""
+def name_some(paths: list[str], most: int = 5, longest: int = 200) -> str:
+    """Return the first few of ``paths`` and how many more there are; long ones are cut."""
     more = f' and {len(paths) - most} more' if len(paths) > most else ''
-    return ', '.join(paths[:most]) + more
+    return ', '.join(path if len(path) <= longest else f'{path[:longest]}… ({len(path)} letters)'
+                     for path in paths[:most]) + more
+
+
+def why_no_folder(path: str) -> str | None:
+    """Return why ``path`` is no folder to read, as the end of a sentence, or None if it is one."""
+    if os.path.isdir(path):
+        return None
+    if os.path.islink(path) and not os.path.exists(path):
+        return f'which is a link to {os.readlink(path)}, which is not there'
+    if not os.path.exists(path):
+        return 'which is not there'
+    if zipfile.is_zipfile(path) or tarfile.is_tarfile(path):
+        return 'which is an archive: unpack it and name the folder'
+    return 'which is a file, no folder'
 
 
 def without_pipelines(dataset_cfg: dict) -> dict:
@@ -112,6 +129,8 @@ def _problem(dataset: BaseSegDataset, labels: bool) -> str | None:
         absent.append(os.path.abspath(dataset.ann_file))
     if absent:
         return f'there is no {", no ".join(absent)}'
+    if dataset.ann_file and os.path.isfile(dataset.ann_file):
+        read_text(dataset.ann_file, mark=False)
     samples = dataset.load_data_list()
     if not samples:
         return f'no image is named in {os.path.abspath(dataset.ann_file or images)}'
@@ -125,21 +144,22 @@ def _problem(dataset: BaseSegDataset, labels: bool) -> str | None:
 def _check_leaf(cls: type, cfg: dict, name: str, labels: bool) -> None:
     root = cfg.get('data_root')
     if not issubclass(cls, BaseSegDataset):     # its layout is its own; a root is all we know of
-        if root and not os.path.isdir(root) and not getattr(cls, 'GENERATED', False) \
-                and '://' not in root:
+        problem = why_no_folder(root) if root and '://' not in root else None
+        if problem and not getattr(cls, 'GENERATED', False):
             raise FileNotFoundError(f'{name}: {cls.__name__} was looked for in '
-                                    f'{os.path.abspath(root)}, which is not there')
+                                    f'{os.path.abspath(root)}, {problem}')
         return
     dataset = _resolve(cls, cfg)
     if getattr(cls, 'GENERATED', False) and not is_there(Path(dataset.data_root)):
         return                                  # written when it is built
     if '://' in str(dataset.data_prefix.get('img_path')):
         return                                  # not on this machine: its reader will tell
-    problem = _problem(dataset, labels)
+    root = dataset.data_root or '.'
+    problem = why_no_folder(root) if os.path.isfile(root) else _problem(dataset, labels)
     if problem is not None:
         raise FileNotFoundError(
             f'{name}: {cls.__name__} was looked for in '
-            f'{os.path.abspath(dataset.data_root or ".")}: {problem}.\n'
+            f'{os.path.abspath(root)}: {problem}.\n'
             f'{_layout(dataset, labels)}{_advice(cls, dataset)}')
 
 
@@ -157,6 +177,7 @@ def check_dataset_paths(dataset_cfg: dict, name: str, labels: bool = True) -> No
     Raises:
         FileNotFoundError: something is not there; the message says where it was looked for, the
             layout expected and, where there is one, the command that makes it.
+        ValueError: a list is no UTF-8.
     """
     for cls, cfg, needs_labels in _leaves(dataset_cfg, labels):
         _check_leaf(cls, cfg, name, needs_labels)

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import mmseg.datasets  # noqa: F401  (registers the stock datasets that a config may wrap)
@@ -16,7 +17,14 @@ from mmseg.registry import DATASETS as MMSEG_DATASETS
 
 from mmdense.registry import DATASETS
 
-from .checks import absent_files, check_dataset_paths, name_some, without_pipelines
+from .checks import (
+    absent_files,
+    check_dataset_paths,
+    name_some,
+    why_no_folder,
+    without_pipelines,
+)
+from .lists import read_list
 from .transforms.loading import IMAGE_SUFFIXES, ImageReadError
 
 _TOLD_AT_ONCE = 5
@@ -30,47 +38,41 @@ def find_images(folder: str, recursive: bool = True) -> list[str]:
     Raises:
         FileNotFoundError: no such folder, or no image in it.
     """
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f'images were looked for in {os.path.abspath(folder)}, which is no '
-                                'folder; expected a folder of images (data_root, '
-                                'data_prefix.img_path)')
-    found, seen = [], set()
+    problem = why_no_folder(folder)
+    if problem:
+        raise FileNotFoundError(f'images were looked for in {os.path.abspath(folder)}, {problem}; '
+                                'expected a folder of images (data_root, data_prefix.img_path)')
+    found, others, seen = [], Counter(), set()
     for at, folders, files in os.walk(folder, followlinks=True):
         seen.add(os.path.realpath(at))
         folders[:] = [name for name in folders if recursive and not name.startswith('.')
                       and os.path.realpath(os.path.join(at, name)) not in seen]
         found += [os.path.join(at, name) for name in files
                   if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith('.')]
+        others.update(os.path.splitext(name)[1] for name in files)
     if not found:
         where = 'and the folders below it' if recursive else '(recursive=False)'
+        there = ', '.join(f'{count} *{suffix}' for suffix, count in others.most_common(3))
         raise FileNotFoundError(f'no image in {os.path.abspath(folder)} {where}; expected files '
-                                f'named {", ".join("*" + suffix for suffix in IMAGE_SUFFIXES)}')
+                                f'named {", ".join("*" + suffix for suffix in IMAGE_SUFFIXES)}'
+                                + (f'; there are {there}' if there else ''))
     return sorted(found)
 
 
-def read_list(ann_file: str, folder: str) -> list[str]:
-    """Return the paths named in a list file, one a line, relative to ``folder`` or absolute.
+def _parts(dataset_cfg: dict) -> Iterator[dict]:
+    """Yield the datasets that hold a config's images, without wrappers that only repeat or join.
 
-    Raises:
-        FileNotFoundError: the list or an image named in it is not there.
-        ValueError: the list names nothing.
+    A ConcatDataset refuses parts of different classes, which do not matter here.
     """
-    if not os.path.isfile(ann_file):
-        raise FileNotFoundError(f'the list of images (ann_file) was looked for at '
-                                f'{os.path.abspath(ann_file)}, which is not there; expected a text '
-                                'file with one path a line')
-    with open(ann_file, encoding='utf-8') as lines:
-        paths = [os.path.join(folder, line.strip()) for line in lines if line.strip()]
-    if not paths:
-        raise ValueError(
-            f'{os.path.abspath(ann_file)}: the list is empty; expected one path a line')
-    absent = absent_files(paths)
-    if absent:
-        raise FileNotFoundError(
-            f'{os.path.abspath(ann_file)}: {len(absent)} of {len(paths)} images are not there: '
-            f'{name_some([os.path.abspath(path) for path in absent])}; expected one path a line, '
-            f'with its suffix, relative to {os.path.abspath(folder)}')
-    return paths
+    kind = dataset_cfg['type'] if isinstance(dataset_cfg, dict) else None
+    kind = str(getattr(kind, '__name__', kind)).rpartition('.')[2]
+    if kind == 'ConcatDataset':
+        for part in dataset_cfg['datasets']:
+            yield from _parts(part)
+    elif kind in ('RepeatDataset', 'ClassBalancedDataset', 'MultiImageMixDataset'):
+        yield from _parts(dataset_cfg['dataset'])
+    else:
+        yield dataset_cfg
 
 
 def wrapped_images(dataset_cfg: dict) -> list[str]:
@@ -81,15 +83,18 @@ def wrapped_images(dataset_cfg: dict) -> list[str]:
         ValueError: its samples have no ``img_path``.
     """
     check_dataset_paths(dataset_cfg, 'UnlabelledDataset', labels=False)
-    scope = DefaultScope.get_current_instance()
-    # datasets inside a wrapper of mmengine's are looked up in the default scope
-    with DefaultScope.overwrite_default_scope(scope.scope_name if scope else 'mmseg'):
-        dataset = MMSEG_DATASETS.build(without_pipelines(dataset_cfg))
-    samples = [dataset.get_data_info(index) for index in range(len(dataset))]
-    if samples and 'img_path' not in samples[0]:
-        raise ValueError(f'UnlabelledDataset: samples of {dataset_cfg["type"]} hold '
-                         f'{sorted(samples[0])}; expected img_path among them')
-    paths = list(dict.fromkeys(sample['img_path'] for sample in samples))
+    paths: dict[str, None] = {}
+    for part in _parts(dataset_cfg):
+        scope = DefaultScope.get_current_instance()
+        # datasets inside a wrapper of mmengine's are looked up in the default scope
+        with DefaultScope.overwrite_default_scope(scope.scope_name if scope else 'mmseg'):
+            dataset = MMSEG_DATASETS.build(without_pipelines(part))
+        samples = [dataset.get_data_info(index) for index in range(len(dataset))]
+        if samples and 'img_path' not in samples[0]:
+            raise ValueError(f'UnlabelledDataset: samples of {part["type"]} hold '
+                             f'{sorted(samples[0])}; expected img_path among them')
+        paths.update(dict.fromkeys(sample['img_path'] for sample in samples))
+    paths = list(paths)
     absent = absent_files(path for path in paths if '://' not in path)
     if absent:
         raise FileNotFoundError(f'UnlabelledDataset: {len(absent)} of {len(paths)} images of '
@@ -106,7 +111,7 @@ class UnlabelledDataset(BaseDataset):
     Args:
         data_root: joined before ``data_prefix`` and ``ann_file``.
         data_prefix: ``img_path`` is the folder of images, searched if there is no ``ann_file``.
-        ann_file: list of images, one path a line.
+        ann_file: list of images, one path a line, see :func:`~mmdense.datasets.lists.read_list`.
         dataset: config of a dataset, mmseg's or another, whose labels are dropped.
         pipeline: transforms of a sample.
         recursive: whether folders in the folder are searched.

@@ -22,7 +22,7 @@ def batch(size: int = 4, regions: bool = False, channels: int = 3) -> tuple[dict
     made = []
     for index in range(size):
         results = dict(img=np.random.randint(0, 256, (30, 40, channels), np.uint8),
-                       sample_idx=index + 5, img_path='x', ori_shape=(30, 40))
+                       sample_idx=index + 5, img_path=None, ori_shape=(30, 40))
         if regions:
             results['regions'] = np.random.randint(0, 9, (30, 40))
         made.append(make(results))

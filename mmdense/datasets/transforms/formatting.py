@@ -1,6 +1,8 @@
 """From view dicts of numpy arrays to what the data loader collates."""
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
@@ -9,11 +11,26 @@ from mmdense.registry import TRANSFORMS
 from mmdense.structures import ViewSample
 
 
+def image_index(results: dict) -> int:
+    """Return a number from 0 to 2 ** 63 - 1 that is the image's own, whatever the datasets around.
+
+    It is a hash of ``img_path``: datasets in a ConcatDataset all count from 0, RepeatDataset and
+    others name an image by several numbers, and two parts may hold the same file. Without a path
+    it is ``sample_idx``; without both, -1.
+    """
+    path = results.get('img_path')
+    if path is None:
+        return int(results.get('sample_idx', -1))
+    # 63 bits: among ten million images two share a number with a chance of 5e-6
+    return int.from_bytes(hashlib.blake2b(str(path).encode('utf-8', 'surrogateescape'),
+                                          digest_size=8).digest(), 'big') >> 1
+
+
 @TRANSFORMS.register_module()
 class PackViews(BaseTransform):
     """Pack ``results['views']`` into ``inputs``, V tensors (C, h, w), and a `ViewSample`.
 
-    Its ``index`` is -1 where the sample has no index in a dataset.
+    Its ``index`` is :func:`image_index`.
     """
 
     def transform(self, results: dict) -> dict:
@@ -30,7 +47,7 @@ class PackViews(BaseTransform):
         fields = dict(boxes=torch.from_numpy(np.stack([view['box'] for view in views])),
                       flips=torch.tensor([view['flip'] for view in views]))
         meta = dict(img_path=results.get('img_path'), ori_shape=results.get('ori_shape'),
-                    index=int(results.get('sample_idx', -1)))
+                    index=image_index(results))
         if 'regions' in results:
             low = int(results['regions'].min())
             high = max(int(ids.max()) for ids in (results['regions'],

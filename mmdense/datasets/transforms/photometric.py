@@ -1,8 +1,11 @@
-"""Photometric transforms of uint8 images (h, w, C), BGR, by cv2 and lookup tables.
+"""Photometric transforms of uint8 or float32 images (h, w, C), BGR, by cv2 and lookup tables.
 
 All work on any number of channels. Brightness, contrast, blur and solarisation act on each channel;
 saturation, hue and grey mean something for three channels only and leave other images as they are.
 Each result is within a few grey levels of torchvision's (the tests say how many).
+
+Results on uint8 are rounded and cut off at 0 and 255. float32 images have no black and white, so
+theirs are neither, brightness scales around 0, and hue and solarisation are refused.
 """
 from __future__ import annotations
 
@@ -30,16 +33,22 @@ def look_up(image: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
     """Multiply by ``factor``."""
+    if image.dtype != np.uint8:
+        return image * np.float32(factor)
     return look_up(image, LEVELS * factor)
 
 
 def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
     """Scale the distance to the mean grey by ``factor`` (to each channel's mean where C != 3)."""
     if image.shape[2] == 3:
-        mean = float(np.dot(cv2.mean(image)[:3], GREY))
-        return look_up(image, LEVELS * factor + (1 - factor) * mean)
-    means = image.reshape(-1, image.shape[2]).mean(axis=0)
-    return look_up(image, LEVELS[:, None] * factor + (1 - factor) * means)
+        means = np.dot(cv2.mean(image)[:3], GREY)
+    else:
+        means = image.reshape(-1, image.shape[2]).mean(axis=0)
+    shift = ((1 - factor) * means).astype(np.float32)
+    if image.dtype != np.uint8:
+        return image * np.float32(factor) + shift
+    levels = LEVELS if shift.ndim == 0 else LEVELS[:, None]
+    return look_up(image, levels * factor + shift)
 
 
 def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
@@ -73,7 +82,7 @@ def blur_kernel_size(height: int, width: int) -> int:
 
 def gaussian_blur(image: np.ndarray, sigma: float) -> np.ndarray:
     """Convolve with a Gaussian of ``sigma`` pixels, cut at a tenth of the view's side."""
-    # what lies beyond four sigma weighs less than 1e-4, which no uint8 shows
+    # what lies beyond four sigma weighs less than 1e-4, below half of one of 256 levels
     size = min(blur_kernel_size(*image.shape[:2]), 2 * math.ceil(4 * sigma) + 1)
     kernel = cv2.getGaussianKernel(size, sigma, cv2.CV_32F)
     return cv2.sepFilter2D(image, -1, kernel, kernel).reshape(image.shape)
@@ -99,20 +108,27 @@ class Photometric(BaseTransform):
 
     @abstractmethod
     def change(self, image: np.ndarray) -> np.ndarray:
-        """Return the changed image (h, w, C) uint8; the given one stays as it is."""
+        """Return the changed image (h, w, C), of its own type; the given one stays as it is."""
+
+    def needs_levels(self, channels: int) -> str:
+        """Return what of it is defined on the levels 0-255 alone, or an empty text."""
+        return ''
 
     def transform(self, results: dict) -> dict:
         """Replace ``img``.
 
         Raises:
-            ValueError: ``img`` is not uint8.
+            ValueError: ``img`` is neither uint8 nor float32, or float32 where levels are needed.
         """
         image = results['img']
-        if image.dtype != np.uint8:
+        needed = image.dtype != np.uint8 and self.needs_levels(image.shape[2])
+        if needed or image.dtype not in (np.uint8, np.float32):
             path = results.get('img_path', 'the image')
-            raise ValueError(f'{type(self).__name__} changes uint8 images (levels 0-255), but '
-                             f'{path} is {image.dtype}: scale it to uint8 when loading, or leave '
-                             'this transform out')
+            what = f'{needed} needs uint8 images (levels 0-255)' if needed else \
+                'changes uint8 and float32 images'
+            raise ValueError(f'{type(self).__name__}: {what}, but {path} is {image.dtype}: load it '
+                             "as uint8 (LoadImage's value_range or percentiles, without "
+                             f'to_float32), or leave {needed or "this transform"} out')
         if np.random.random() < self.prob:
             results['img'] = self.change(image)
         return results
@@ -140,6 +156,11 @@ class ColorJitter(Photometric):
         check_range(self, 'hue', hue, 0, 0.5)
         steps.append((shift_hue, -hue, hue, hue))
         self.steps = [(adjust, low, high) for adjust, low, high, value in steps if value]
+        self.turns_hue = hue > 0
+
+    def needs_levels(self, channels: int) -> str:
+        """Hue, of colours."""
+        return 'hue' if self.turns_hue and channels == 3 else ''
 
     def change(self, image: np.ndarray) -> np.ndarray:
         """Return the image after all adjustments."""
@@ -198,6 +219,10 @@ class Solarize(Photometric):
         super().__init__(prob)
         check_range(self, 'threshold', threshold, 0, 255)
         self.threshold = threshold
+
+    def needs_levels(self, channels: int) -> str:
+        """All of it: what is inverted is 255 less the level."""
+        return 'Solarize'
 
     def change(self, image: np.ndarray) -> np.ndarray:
         """Return the solarised image."""

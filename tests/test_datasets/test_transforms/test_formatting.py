@@ -6,6 +6,7 @@ import torch
 
 from mmdense.datasets.samplers import SampleIndex
 from mmdense.datasets.transforms import MultiView, PackViews
+from mmdense.datasets.transforms.formatting import image_index
 from mmdense.structures import Views
 
 CROP = [dict(type='mmdense.RandomResizedCrop', size=(12, 16)), dict(type='mmdense.RandomFlip')]
@@ -32,8 +33,10 @@ def test_packed_tensors_are_the_views(channels):
         assert sample.boxes[number].tolist() == view['box'].tolist()
         assert bool(sample.flips[number]) == view['flip']
     assert 'regions' not in sample
-    assert sample.metainfo == dict(img_path='a.jpg', ori_shape=(40, 50), index=7)
+    assert sample.metainfo == dict(img_path='a.jpg', ori_shape=(40, 50), index=image_index(made))
     assert type(sample.index) is int
+    without_path = dict(made, img_path=None)
+    assert PackViews()(without_path)['data_samples'].index == 7
 
 
 @pytest.mark.parametrize('count, packed_kind', [(256, torch.uint8), (257, torch.int32),
