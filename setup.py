@@ -15,8 +15,8 @@ MIM_ENTRIES = ('configs', 'tools', 'model-index.yml')
 #: no mm* distribution: either stack (extra `onedl` or `openmmlab`) gives the same modules.
 #: scipy, ftfy and regex are imported by mmseg, which not every release of it says
 REQUIREMENTS = ['torch>=2.4', 'torchvision', 'numpy', 'opencv-python', 'pillow', 'matplotlib',
-                'scikit-learn>=1.5', 'scikit-image>=0.24', 'numba>=0.61', 'rich', 'scipy', 'ftfy',
-                'regex']
+                'scikit-learn>=1.5', 'scikit-image>=0.24', 'tifffile', 'numba>=0.61', 'rich',
+                'scipy', 'ftfy', 'regex']
 
 EXTRAS = {
     'onedl': ['onedl-mmengine>=0.10.12', 'onedl-mmcv>=2.3.6', 'onedl-mmsegmentation>=1.4.2',

@@ -32,6 +32,7 @@ NOT_IN_CONFIGS = {
     'CPUDistributedDataParallel': 'tools/train.py sets it on CPU processes',
     'BFloat16OptimWrapper': 'tools/train.py --amp sets it on a CPU',
     'LabelFreeValLoop': 'val_cfg of a user who has no labels; docs/evaluation.md',
+    'MultibandSegDataPreProcessor': 'for images of more than three bands; docs/images.md',
     'StopBelowStartHook': "for a user's continuation of a run; docs/evaluation.md",
 }
 #: collections of the metafile that are no method of ours, and whose model they train

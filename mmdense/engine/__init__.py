@@ -1,3 +1,4 @@
+from .bands_hook import BandsHook
 from .batch_hook import BatchOfOneHook
 from .checkpoint_hook import CheckpointHook
 from .forward_count_hook import ForwardCountHook

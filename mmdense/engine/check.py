@@ -4,7 +4,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -12,23 +12,18 @@ from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmpretrain.models.selfsup.base import BaseSelfSupervisor
-from PIL import Image
 from torch import nn
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
+from mmdense.datasets.transforms.loading import ImageReadError, image_size
 from mmdense.models.selfsup.base import DenseSSL
 from mmdense.models.selfsup.detcon import DetCon
 from mmdense.structures import Views
 
+from .bands_hook import watch_bands
+from .check_images import check_images
+from .finding import Finding
 from .recipe import RunFacts
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the answer: whether it fits, what was looked at, and what it says."""
-    fits: bool
-    subject: str
-    text: str
 
 
 def view_sizes(cfg: Config) -> list[int]:
@@ -46,14 +41,14 @@ def view_sizes(cfg: Config) -> list[int]:
 
 
 def image_sides(cfg: Config, count: int = 32) -> list[int]:
-    """Shorter sides in pixels of up to ``count`` images, spread over the dataset."""
+    """Shorter sides in pixels of up to ``count`` images that can be read, over the dataset."""
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
         dataset = DATASETS.build(copy.deepcopy(cfg.train_dataloader['dataset']))
     places = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int))
     sides = []
     for place in places:
-        with Image.open(dataset.get_data_info(int(place))['img_path']) as image:
-            sides.append(min(image.size))
+        with suppress(ImageReadError):      # check_images tells of these
+            sides.append(min(image_size(dataset.get_data_info(int(place))['img_path'])))
     return sides
 
 
@@ -65,7 +60,7 @@ def check_data(cfg: Config, facts: RunFacts) -> Iterator[Finding]:
                   f' x {facts.accumulation} accumulated = {facts.batch}, {facts.steps} steps, '
                   f'{epochs:.1f} epochs')
     sides, sizes = image_sides(cfg), view_sizes(cfg)
-    for size in sizes:
+    for size in sizes if sides else ():
         yield Finding(size <= np.median(sides), 'crop',
                       f'views of {size} px from images of {int(np.median(sides))} px (shorter '
                       'side, median)' + ('' if size <= np.median(sides) else
@@ -194,6 +189,7 @@ def check_config(cfg: Config, facts: RunFacts, measure: bool = True) -> list[Fin
         model = MODELS.build(copy.deepcopy(cfg.model))
     if torch.cuda.is_available():
         model.cuda()
-    findings = [*check_data(cfg, facts), *check_method(cfg.model, facts),
+    watch_bands(model)
+    findings = [*check_data(cfg, facts), *check_images(cfg, model), *check_method(cfg.model, facts),
                 *check_learning_rate(cfg, facts), *check_batch_norm(model, cfg, facts)]
     return findings + (list(check_cost(model, cfg, facts)) if measure else [])
