@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.config import Config
 from mmengine.dataset import ConcatDataset
 from mmengine.registry import DATASETS, DefaultScope
@@ -107,7 +108,7 @@ def _numbers(values: Sequence[float]) -> str:
     return f'[{", ".join(f"{value:.4g}" for value in values)}]'
 
 
-def check_values(looked: Looked, model: dict) -> Iterator[Finding]:
+def check_values(looked: Looked, preprocessor: nn.Module) -> Iterator[Finding]:
     """State range, mean and std of the images, and compare the data preprocessor's with them."""
     pixels = np.concatenate(looked.pixels)
     kind, bands = pixels.dtype, pixels.shape[1]
@@ -122,13 +123,13 @@ def check_values(looked: Looked, model: dict) -> Iterator[Finding]:
         problem = f': value_range is too wide, 98 % lie in {high - low:.0f} of 256 levels'
     yield Finding(not problem, 'values', f'{kind}, {bands} channels, from {pixels.min():.4g} to '
                   f'{pixels.max():.4g} in {len(looked.loaded)} images{problem}')
-    preprocessor = model.get('data_preprocessor') or {}
-    ours = 'ViewsPreprocessor' in str(preprocessor.get('type', 'ViewsPreprocessor'))
-    swaps = preprocessor.get('bgr_to_rgb', preprocessor.get('to_rgb', ours))
+    # ours, and mmengine's with all on it
+    swaps = getattr(preprocessor, 'bgr_to_rgb', getattr(preprocessor, '_channel_conversion', False))
     if bands == 3 and swaps:
         mean, std = mean[::-1], std[::-1]
     lines = f'model.data_preprocessor.mean={_numbers(mean)} std={_numbers(std)}'
-    given = [np.asarray(preprocessor.get(name) or ()) for name in ('mean', 'std')]
+    given = [np.asarray(getattr(preprocessor, name, torch.empty(0)).flatten().tolist())
+             for name in ('mean', 'std')]
     if not len(given[0]):
         yield Finding(bands == 3, 'normalisation', f'measured {lines}; the config names none')
     elif any(len(values) not in (1, bands) for values in given):
@@ -187,7 +188,7 @@ def check_images(cfg: Config, model: nn.Module) -> Iterator[Finding]:
     if len(shapes) > 1:
         yield Finding(False, 'values', f'images of {sorted(shapes)} channels; expected one number')
         return
-    yield from check_values(looked, cfg.model)
+    yield from check_values(looked, getattr(model, 'data_preprocessor', nn.Identity()))
     found = first_convolution(getattr(model, 'backbone', nn.Identity()))
     bands = shapes.pop()
     if found is not None and found[1].in_channels != bands:

@@ -170,10 +170,11 @@ def image_size(path: str) -> tuple[int, int]:
             with _images_of_any_size(), Image.open(path) as image:
                 shape = image.size[::-1]
         height, width = shape[:2]
-    except OSError as reason:
-        raise ImageReadError(f'{path}: {_why_not(path, reason)}; expected an image') from None
-    except (ValueError, SyntaxError, EOFError, tifffile.TiffFileError, IndexError):
-        raise ImageReadError(f'{path}: is truncated, damaged or no image; expected one') from None
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError) as reason:
+        # Pillow's own errors are OSErrors without a number
+        missing = isinstance(reason, OSError) and reason.errno is not None
+        what = _why_not(path, reason) if missing else 'is truncated, damaged or no image'
+        raise ImageReadError(f'{path}: {what}; expected an image') from None
     return int(height), int(width)
 
 

@@ -154,11 +154,41 @@ def test_view_of_one_pixel():
         assert transform(**options, prob=1.0)(dict(img=image))['img'].shape == (1, 1, 3)
 
 
-@pytest.mark.parametrize('dtype', [np.uint16, np.float32])
-def test_other_types_get_one_clear_error(dtype):
-    message = f'Solarize changes uint8 images.*a.tif is {np.dtype(dtype)}'
+@pytest.mark.parametrize('channels', [1, 3, 8])
+@pytest.mark.situation('images', 'float32 images: brightness, contrast, saturation, grey, blur',
+                       'works', 'as on 8 bits, neither rounded nor cut off')
+def test_floats_change_as_levels_do(channels):
+    image = picture(channels)
+    floats = image.astype(np.float32) * 0.5 + 60        # changes stay within 0 to 255
+    levels = np.rint(floats).astype(np.uint8)
+    for change in (lambda x: ours.adjust_brightness(x, 1.2), lambda x: ours.adjust_contrast(x, 0.7),
+                   lambda x: ours.adjust_saturation(x, 0.6), ours.to_grey,
+                   lambda x: ours.gaussian_blur(x, 1.5)):
+        before = floats.copy()
+        changed = change(floats)
+        assert changed.dtype == np.float32 and np.array_equal(floats, before)
+        assert np.abs(changed - change(levels)).max() <= 2
+    assert ours.adjust_brightness(floats, 10).max() > 255
+    for transform in (ColorJitter(0.4, 0.4, 0.4), RandomGrayscale(1.0), GaussianBlur(prob=1.0)):
+        assert transform(dict(img=floats))['img'].dtype == np.float32
+
+
+@pytest.mark.situation('images', 'hue or solarisation of float32 images', 'error', 'names the file '
+                       'and how to load it as 8 bits')
+@pytest.mark.parametrize('transform', [Solarize(prob=0.0), ColorJitter(hue=0.1)])
+def test_hue_and_solarisation_need_levels(transform):
+    message = r'(Solarize|hue) needs uint8 images .*a\.tif is float32: .*value_range'
     with pytest.raises(ValueError, match=message):
-        Solarize(prob=0.0)(dict(img=np.zeros((4, 4, 3), dtype), img_path='a.tif'))
+        transform(dict(img=np.zeros((4, 4, 3), np.float32), img_path='a.tif'))
+    if isinstance(transform, ColorJitter):          # eight bands have no hue
+        assert transform(dict(img=np.ones((4, 4, 8), np.float32)))['img'].all()
+
+
+@pytest.mark.parametrize('dtype', [np.uint16, np.float64])
+def test_other_types_get_one_clear_error(dtype):
+    message = f'GaussianBlur: changes uint8 and float32 images, but a.tif is {np.dtype(dtype)}'
+    with pytest.raises(ValueError, match=message):
+        GaussianBlur(prob=0.0)(dict(img=np.zeros((4, 4, 3), dtype), img_path='a.tif'))
 
 
 @pytest.mark.parametrize('transform, options, message', [
