@@ -44,11 +44,16 @@ def why_no_folder(path: str) -> str | None:
         return None
     if os.path.islink(path) and not os.path.exists(path):
         return f'which is a link to {os.readlink(path)}, which is not there'
-    if not os.path.exists(path):
+    # data_root=set.zip and img_path=images make set.zip/images
+    above = os.path.normpath(path)
+    while not os.path.exists(above) and os.path.dirname(above) != above:
+        above = os.path.dirname(above)
+    if not os.path.isfile(above):
         return 'which is not there'
-    if zipfile.is_zipfile(path) or tarfile.is_tarfile(path):
-        return 'which is an archive: unpack it and name the folder'
-    return 'which is a file, no folder'
+    subject = 'which' if above == os.path.normpath(path) else f'which is not there: {above}'
+    if zipfile.is_zipfile(above) or tarfile.is_tarfile(above):
+        return f'{subject} is an archive: unpack it and name the folder'
+    return f'{subject} is a file, no folder'
 
 
 def without_pipelines(dataset_cfg: dict) -> dict:

@@ -1,16 +1,20 @@
 """Unlabelled images from folders, lists and other datasets; unreadable ones."""
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import ConcatDataset, RepeatDataset, pseudo_collate
 from PIL import Image
 from torch.utils.data import DataLoader
 
 from mmdense.datasets import UnlabelledDataset
+from mmdense.datasets.checks import check_dataset_paths
 from mmdense.datasets.samplers import SampleIndex
 from mmdense.datasets.transforms import ImageReadError
+from mmdense.models.queue import FeatureQueue
 from mmdense.registry import DATASETS
 
 PIPELINE = [dict(type='mmdense.LoadImage')]
@@ -110,7 +114,7 @@ def test_stock_datasets(tmp_path, kind, image, prefix):
 
 def test_nothing_to_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match=rf'{tmp_path}/gone, which is no folder'):
+    with pytest.raises(FileNotFoundError, match=rf'{tmp_path}/gone, which is not there'):
         UnlabelledDataset(data_root='gone')
     with pytest.raises(FileNotFoundError, match=rf'no image in {tmp_path} .*expected .*\*\.jpg'):
         UnlabelledDataset(data_root='.')
@@ -125,6 +129,114 @@ def test_nothing_to_read(tmp_path, monkeypatch):
         UnlabelledDataset(ann_file='list.txt')
     with pytest.raises(FileNotFoundError, match='voc_aug.py'):
         UnlabelledDataset(dataset=voc(tmp_path / 'VOCdevkit/VOC2012', 'trainaug'))
+
+
+@pytest.mark.parametrize('wrap', [
+    pytest.param(lambda both: both, id='concat', marks=pytest.mark.situation(
+        'images', 'VOC and ADE20K together in one `ConcatDataset` under `UnlabelledDataset`',
+        'works', 'each part is listed by itself; classes do not matter')),
+    lambda both: dict(type='RepeatDataset', times=3, dataset=both),
+    lambda both: dict(type='ConcatDataset', datasets=[
+        dict(both, datasets=both['datasets'][:1]),
+        dict(type='RepeatDataset', times=2, dataset=both)])])
+def test_joined_datasets_of_different_classes(tmp_path, wrap):
+    wanted = [put(tmp_path / 'JPEGImages/v.jpg'), put(tmp_path / 'images/training/ADE_1.jpg')]
+    (tmp_path / 'ImageSets/Segmentation').mkdir(parents=True)
+    (tmp_path / 'ImageSets/Segmentation/train.txt').write_text('v\n')
+    ade = dict(type='mmseg.ADE20KDataset', data_root=str(tmp_path), pipeline=[],
+               data_prefix=dict(img_path='images/training', seg_map_path='gone'))
+    both = dict(type='ConcatDataset', datasets=[voc(tmp_path, 'train'), ade])
+    assert paths_of(UnlabelledDataset(dataset=wrap(both))) == wanted
+
+
+@pytest.mark.parametrize('kind', ['zip', 'tar', 'gztar'])
+@pytest.mark.situation('images', 'a zip or tar file as `data_root`', 'error',
+                       'says that it is an archive and to unpack it')
+def test_an_archive_is_to_be_unpacked(folder, tmp_path, kind):
+    path = shutil.make_archive(str(tmp_path / 'set'), kind, folder)
+    mine = dict(type='mmdense.UnlabelledDataset', data_root=path)
+    stock = dict(voc(path, 'train'), type='mmseg.PascalVOCDataset')
+    for build in (lambda: UnlabelledDataset(data_root=path),
+                  lambda: UnlabelledDataset(data_root=path, data_prefix=dict(img_path='images')),
+                  lambda: check_dataset_paths(mine, 'train_dataloader'),
+                  lambda: check_dataset_paths(stock, 'train_dataloader')):
+        with pytest.raises(FileNotFoundError, match=rf'{path}.* is an archive: unpack it'):
+            build()
+    with pytest.raises(FileNotFoundError, match=r'00\.png, which is a file, no folder'):
+        UnlabelledDataset(data_root=str(folder / '00.png'))
+
+
+@pytest.mark.situation('images', 'a folder of other files than images', 'error',
+                       'names the suffixes that are there')
+def test_what_is_there_instead_of_images_is_named(tmp_path):
+    for name in ('a.nii', 'b.nii', 'c.dcm'):
+        (tmp_path / name).touch()
+    with pytest.raises(FileNotFoundError, match=r'there are 2 \*\.nii, 1 \*\.dcm'):
+        UnlabelledDataset(data_root=str(tmp_path))
+
+
+@pytest.mark.situation('images', 'a link whose file is gone', 'error',
+                       'names the link and where it leads')
+def test_broken_links(tmp_path):
+    put(tmp_path / 'a.png')
+    (tmp_path / 'b.png').symlink_to(tmp_path / 'moved.png')
+    dataset = UnlabelledDataset(data_root=str(tmp_path), pipeline=PIPELINE)
+    with pytest.raises(ImageReadError, match=r'b\.png: is a link to .*moved\.png, which is not'):
+        dataset[1]
+
+
+@pytest.mark.situation('images', 'file names with spaces and letters of any alphabet', 'works',
+                       'in a folder, too')
+def test_any_file_name(tmp_path):
+    for number, name in enumerate(('a b.png', 'größe.PNG', "it's [1].png", '写真.png')):
+        put(tmp_path / 'my bilder ü' / name.lower(), number)
+    dataset = UnlabelledDataset(data_root=str(tmp_path), pipeline=PIPELINE)
+    assert sorted(int(dataset[number]['img'].max()) for number in range(4)) == [0, 1, 2, 3]
+
+
+VIEWS = [dict(type='mmdense.SeedSample'), dict(type='mmdense.LoadImage'),
+         dict(type='mmdense.MultiView', views=[[dict(type='mmdense.RandomResizedCrop', size=8)]]),
+         dict(type='mmdense.PackViews')]
+
+
+def indices_of(dataset) -> list[int]:
+    return [dataset[SampleIndex(number, 0, number)]['data_samples'].index
+            for number in range(len(dataset))]
+
+
+@pytest.mark.situation('images', "an image's index under ConcatDataset, RepeatDataset and both in "
+                       'each other', 'works', "it is the file's own: no two images share one, and "
+                       'a repeated image keeps its one')
+def test_an_image_has_one_index_whatever_is_around_its_dataset(folder, tmp_path):
+    for number in range(3):
+        put(tmp_path / f'other/{number}.png', number)
+    first = UnlabelledDataset(data_root=str(folder), pipeline=VIEWS)
+    second = UnlabelledDataset(data_root=str(tmp_path / 'other'), pipeline=VIEWS)
+    own, others = indices_of(first), indices_of(second)
+    assert len(set(own + others)) == 15 and min(own + others) >= 0
+    assert indices_of(RepeatDataset(second, 2)) == others * 2
+    share = ConcatDataset([second, first.get_subset([3, 5])])
+    assert indices_of(share) == [*others, own[3], own[5]]
+    parts = [dict(type='mmdense.UnlabelledDataset', data_root=str(root), pipeline=VIEWS)
+             for root in (folder, tmp_path / 'other')]
+    both = dict(type='ConcatDataset', datasets=parts)
+    nested = [dict(type='RepeatDataset', times=2, dataset=both), parts[1]]
+    assert indices_of(ConcatDataset([both])) == own + others
+    assert indices_of(ConcatDataset(nested)) == (       # also of a file that two parts hold
+        (own + others) * 2 + others)
+
+
+def test_the_queue_masks_the_own_image_alone(folder, tmp_path):
+    """Two parts of a ConcatDataset whose images have the same place in their own part."""
+    other = [put(tmp_path / f'other/{number}.png') for number in range(2)]
+    joined = ConcatDataset([UnlabelledDataset(data_root=str(folder), pipeline=VIEWS),
+                            UnlabelledDataset(data_root=str(tmp_path / 'other'), pipeline=VIEWS)])
+    first, second = (torch.tensor([joined[place]['data_samples'].index]) for place in (0, 12))
+    assert joined[12]['data_samples'].img_path == other[0]
+    queue = FeatureQueue(4, dim=2, init='empty')
+    queue.push(torch.eye(2)[:1], first)
+    queue.push(torch.eye(2)[1:], second)
+    assert (queue.index == first).sum() == 1 == (queue.index == second).sum()
 
 
 def test_wrong_arguments(folder):
