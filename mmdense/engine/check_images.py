@@ -16,6 +16,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from torch import nn
 
 from mmdense.datasets.transforms import ImageReadError, LoadImage
+from mmdense.datasets.transforms.loading import read_image
 
 from .bands_hook import first_convolution
 from .finding import Finding
@@ -42,14 +43,14 @@ class Looked:
         pixels: of each of these, (n, C) of the loader's numbers.
         errors: what was said of images that cannot be read.
         root: folder of the dataset, or ''.
-        scaled: whether the loader scales values by a range.
+        cut: shares of each image's numbers below and above the loader's ``value_range``, if any.
     """
     paths: list[str]
     loaded: list[str] = field(default_factory=list)
     pixels: list[np.ndarray] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     root: str = ''
-    scaled: bool = False
+    cut: list[tuple[float, float]] = field(default_factory=list)
 
 
 def innermost(dataset: Any, index: int) -> tuple[Any, int]:
@@ -78,6 +79,17 @@ def load_as_configured(dataset: Any, index: int) -> np.ndarray | None:
     return None
 
 
+def _cut_off(path: str, dataset: Any) -> list[tuple[float, float]]:
+    """Return the shares of an image's own numbers below and above its loader's range, if it has."""
+    loader = next((step for step in dataset.pipeline.transforms if isinstance(step, LoadImage)
+                   and step.options['value_range']), None)
+    if loader is None:
+        return []
+    own = read_image(path, loader.channels, to_float32=True, page=loader.options['page'])
+    low, high = np.asarray(loader.options['value_range'], np.float32).T
+    return [(float(np.mean(own < low)), float(np.mean(own > high)))]
+
+
 def look_at_images(cfg: Config, count: int = LOADED) -> Looked:
     """List the training images and load up to ``count``, spread over the dataset."""
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
@@ -86,12 +98,11 @@ def look_at_images(cfg: Config, count: int = LOADED) -> Looked:
     paths = [dataset.get_data_info(index).get('img_path', '') for index in range(min(size, LISTED))]
     inner, _ = innermost(dataset, 0)
     looked = Looked(paths, root=str(getattr(inner, 'data_root', '') or ''))
-    looked.scaled = any(isinstance(step, LoadImage) and step.options['value_range']
-                        for step in inner.pipeline.transforms)
     for index in np.unique(np.linspace(0, size - 1, min(count, size)).astype(int)):
         path = dataset.get_data_info(int(index)).get('img_path', '')
         try:
             image = load_as_configured(dataset, int(index))
+            looked.cut += _cut_off(path, innermost(dataset, int(index))[0])
         except ImageReadError as error:
             looked.errors.append(str(error))
             continue
@@ -115,11 +126,11 @@ def check_values(looked: Looked, preprocessor: nn.Module) -> Iterator[Finding]:
     pixels = pixels.astype(np.float64)
     mean, std = pixels.mean(0), pixels.std(0)
     low, high = np.percentile(pixels, (1, 99))
-    ends = [np.mean(pixels <= 0), np.mean(pixels >= 255)] if looked.scaled else [0]
+    below, above = np.mean(looked.cut or [(0, 0)], axis=0)
     problem = ''
-    if max(ends) > 0.2:
-        problem = f': value_range cuts off {ends[0]:.0%} below and {ends[1]:.0%} above'
-    elif looked.scaled and high - low < 32:
+    if below + above > 0.2:
+        problem = f': value_range cuts off {below:.0%} below and {above:.0%} above'
+    elif looked.cut and high - low < 32:
         problem = f': value_range is too wide, 98 % lie in {high - low:.0f} of 256 levels'
     yield Finding(not problem, 'values', f'{kind}, {bands} channels, from {pixels.min():.4g} to '
                   f'{pixels.max():.4g} in {len(looked.loaded)} images{problem}')
