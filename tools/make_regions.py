@@ -51,6 +51,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--method', choices=list(METHODS), default='fh')
     parser.add_argument('--options', type=option, nargs='+', default=[], metavar='NAME=VALUE',
                         help="the method's, see docs/regions.md; values are JSON")
+    parser.add_argument('--load', type=option, nargs='+', default=[], metavar='NAME=VALUE',
+                        help='how images are read, as in the pipeline: channels, value_range, '
+                        'percentiles, page, see docs/images.md; values are JSON')
     parser.add_argument('--format', choices=['png', 'npz'], default='png',
                         help='npz for more than 65,535 regions an image (default: png)')
     parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)),
@@ -70,14 +73,15 @@ def make_all(args: argparse.Namespace, files: list[str]) -> list[Made]:
             bars.update(bar, rate=f'{speed:.1f}' if speed else '-')
 
         return make_folder(args.images, files, args.out, args.method, dict(args.options),
-                           f'.{args.format}', args.workers, advance)
+                           f'.{args.format}', args.workers, advance, dict(args.load))
 
 
 def write_sheet(args: argparse.Namespace, good: list[Made]) -> Path:
     """Write ``SHEET`` images, evenly spread over the folder, beside their regions."""
     pairs = []
     for made in good[::max(1, len(good) // SHEET)][:SHEET]:
-        image = read_image(made.image)
+        image = read_image(made.image, **dict(args.load))
+        image = image if image.shape[2] == 3 else image[..., :1].repeat(3, axis=2)
         path = region_file(made.image, args.images, args.out, f'.{args.format}')
         pairs.append([image, draw_regions(image, read_regions(path, image.shape[:2]))])
     rows = [[picture for pair in pairs[at:at + 3] for picture in pair]

@@ -106,6 +106,9 @@ def look_at_images(cfg: Config, count: int = LOADED) -> Looked:
         except ImageReadError as error:
             looked.errors.append(str(error))
             continue
+        except Exception as error:      # another package's loader, which may raise anything
+            looked.errors.append(f'{path}: {type(error).__name__}: {error}')
+            continue
         if image is None:
             continue
         image = image if image.ndim == 3 else image[..., None]

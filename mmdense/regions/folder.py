@@ -18,7 +18,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from .files import FORMATS, RegionFileError, read_regions, region_file, write_regions
 from .methods import METHODS, make_regions, resolve_options
@@ -27,6 +26,8 @@ from .methods import METHODS, make_regions, resolve_options
 SIDECAR = 'regions.json'
 #: images that a worker takes at once
 CHUNK = 4
+#: settings of LoadImage that regions may be made with: they need uint8
+LOAD = {'channels', 'value_range', 'percentiles', 'page'}
 
 
 @dataclass
@@ -48,15 +49,23 @@ class Made:
     error: str | None = None
 
 
-def settings_of(method: str, options: dict[str, Any], suffix: str) -> dict[str, Any]:
+def settings_of(method: str, options: dict[str, Any], suffix: str,
+                load: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return what decides the content of region files, as it comes back from JSON.
 
     Raises:
-        ValueError: an unknown method, option or suffix.
+        ValueError: an unknown method, option, suffix or way to load.
     """
+    from mmdense.datasets.transforms.loading import LoadImage  # the datasets import this package
+    unknown = sorted({*(load or {})} - LOAD)
+    if unknown:
+        raise ValueError(f'images are read by {", ".join(sorted(LOAD))}, not by {unknown[0]!r}')
+    LoadImage(**(load or {}))
     if suffix not in FORMATS:
         raise ValueError(f'region files end in {" or ".join(FORMATS)}, not in {suffix!r}')
     settings = dict(method=method, options=resolve_options(method, options), suffix=suffix)
+    if load:
+        settings['load'] = load
     return json.loads(json.dumps(settings, default=np.generic.item))
 
 
@@ -116,20 +125,16 @@ def _fit(regions: np.ndarray, image: str) -> bool:
 
     An image that was replaced by an older one, as archives and copies leave it, has another size.
     """
+    from mmdense.datasets.transforms.loading import ImageReadError, image_size
     try:
-        if image.lower().endswith('.npy'):
-            size = np.load(image, mmap_mode='r', allow_pickle=False).shape[:2]
-        else:
-            with Image.open(image) as file:
-                size = file.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return sorted(image_size(image)) == sorted(regions.shape)
+    except ImageReadError:
         return True                     # of a kind that only the decoder reads
-    return sorted(size) == sorted(regions.shape)
 
 
 def _make_file(image: str, images: str, out: str, settings: dict[str, Any]) -> Made:
     """Write one image's region file, unless a whole one of its size and newer is there."""
-    from mmdense.datasets.transforms.loading import read_image  # the datasets import this package
+    from mmdense.datasets.transforms.loading import read_image
     path = region_file(image, images, out, settings['suffix'])
     regions, new = None, False
     try:
@@ -140,7 +145,9 @@ def _make_file(image: str, images: str, out: str, settings: dict[str, Any]) -> M
                 pass                    # damaged: made anew
         if regions is None or not _fit(regions, image):
             new = True
-            pixels = np.ascontiguousarray(read_image(image)[..., ::-1])
+            pixels = read_image(image, **settings.get('load', {}))
+            if pixels.shape[2] == 3:
+                pixels = np.ascontiguousarray(pixels[..., ::-1])        # BGR, as it is read
             regions = make_regions(pixels, settings['method'], **settings['options'])
             write_regions(path, regions)
     except (OSError, ValueError) as error:
@@ -171,7 +178,8 @@ def _check_names(files: Sequence[str], images: str, out: str, suffix: str) -> No
 
 def make_folder(images: str, files: Sequence[str], out: str, method: str = 'fh',
                 options: dict[str, Any] | None = None, suffix: str = '.png', workers: int = 1,
-                on_image: Callable[[Made], None] = lambda made: None) -> list[Made]:
+                on_image: Callable[[Made], None] = lambda made: None,
+                load: dict[str, Any] | None = None) -> list[Made]:
     """Write the region files of ``files``, images below ``images``, into ``out``.
 
     The folders below ``out`` are those below ``images``. Each file is written whole or not at all,
@@ -186,6 +194,8 @@ def make_folder(images: str, files: Sequence[str], out: str, method: str = 'fh',
         suffix: ``.png`` or ``.npz``.
         workers: processes.
         on_image: called with each `Made` as it comes.
+        load: how images are read: ``channels``, ``value_range``, ``percentiles``, ``page`` of
+            :func:`~mmdense.datasets.transforms.loading.read_image`, as in the pipeline.
 
     Returns:
         One `Made` an image, in the order of ``files``; unreadable images have their ``error``.
@@ -196,7 +206,7 @@ def make_folder(images: str, files: Sequence[str], out: str, method: str = 'fh',
         ChildProcessError: a worker was killed.
     """
     # fh is compiled in here, so that the forked workers need not
-    settings = settings_of(method, options or {}, suffix)
+    settings = settings_of(method, options or {}, suffix, load)
     _check_names(files, images, out, suffix)
     claim_folder(out, settings, images)
     job = partial(_make_file, images=images, out=out, settings=settings)

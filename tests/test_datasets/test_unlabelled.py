@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from mmengine.dataset import ConcatDataset, RepeatDataset, pseudo_collate
+from mmengine.dataset import ClassBalancedDataset, ConcatDataset, RepeatDataset, pseudo_collate
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -222,6 +222,10 @@ def test_an_image_has_one_index_whatever_is_around_its_dataset(folder, tmp_path)
     both = dict(type='ConcatDataset', datasets=parts)
     nested = [dict(type='RepeatDataset', times=2, dataset=both), parts[1]]
     assert indices_of(ConcatDataset([both])) == own + others
+    second.get_cat_ids = lambda number: [min(number, 1)]        # class 0 is rare
+    balanced = ClassBalancedDataset(second, oversample_thr=0.9)
+    assert indices_of(balanced) == [others[number] for number in balanced.repeat_indices]
+    assert len(balanced) > 3
     assert indices_of(ConcatDataset(nested)) == (       # also of a file that two parts hold
         (own + others) * 2 + others)
 

@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 import pytest
 
+from mmdense.datasets.transforms.regions import make_command
 from mmdense.regions import METHODS, folder, make_folder, make_regions, read_regions
-from mmdense.regions.folder import SIDECAR, summary
+from mmdense.regions.folder import SIDECAR, noted_settings, summary
 
 OPTIONS = dict(scale=50, min_size=20)
 
@@ -259,6 +260,26 @@ def test_a_killed_worker_ends_the_run_and_loses_nothing(images, tmp_path, monkey
     monkeypatch.setitem(METHODS, 'dies', lambda image: np.ones(image.shape[:2], np.int32))
     made = make(images, tmp_path / 'out', method='dies', options={}, workers=2)
     assert len(made) == 40 and {one.new for one in made} == {True, False}
+
+
+@pytest.mark.situation('images', 'regions of images of five bands of 16 bits', 'works',
+                       'with `tools/make_regions.py --load channels=5 value_range=…`')
+def test_images_of_other_numbers_and_bands(tmp_path):
+    array = np.zeros((30, 40, 5), np.uint16)
+    array[:, 20:, 4] = 4000
+    images, out = tmp_path / 'images', str(tmp_path / 'out')
+    images.mkdir()
+    np.save(images / 'a.npy', array)
+    files, load = [str(images / 'a.npy')], dict(channels=5, value_range=[0, 4000])
+    plain, = make_folder(str(images), files, str(tmp_path / 'plain'), options=OPTIONS)
+    assert 'has shape (30, 40, 5)' in plain.error
+    made, = make_folder(str(images), files, out, options=OPTIONS, load=load)
+    assert made.regions > 1 and noted_settings(out)['load'] == load
+    assert "--load channels=5 'value_range=[0, 4000]'" in make_command(str(images), out)
+    with pytest.raises(ValueError, match="not by 'to_float32'"):
+        make_folder(str(images), files, out, load=dict(to_float32=True))
+    with pytest.raises(ValueError, match='LoadImage: channels=0'):
+        make_folder(str(images), files, out, load=dict(channels=0))
 
 
 def test_the_tool_makes_shows_and_refuses(repo, images, tmp_path):

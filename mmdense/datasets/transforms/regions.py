@@ -37,6 +37,8 @@ def make_command(images: str, folder: str, source: dict[str, Any] | None = None)
     options = [f'{name}={json.dumps(value)}' for name, value in settings['options'].items()]
     parts = ['python', 'tools/make_regions.py', images, folder, '--method', settings['method']]
     parts += ['--options', *options] if options else []
+    load = [f'{name}={json.dumps(value)}' for name, value in settings.get('load', {}).items()]
+    parts += ['--load', *load] if load else []
     parts += ['--format', settings['suffix'][1:]] if settings['suffix'] != '.png' else []
     return shlex.join(parts)
 
