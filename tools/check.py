@@ -9,6 +9,7 @@ import argparse
 
 from mmengine.config import Config, DictAction
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mmdense.datasets.checks import check_dataset_paths
@@ -42,7 +43,7 @@ def main() -> None:
         table.add_column(column)
     for finding in findings:
         table.add_row('[green]ok[/]' if finding.fits else '[red]look[/]', finding.subject,
-                      finding.text)
+                      escape(finding.text))
     console = Console()
     console.print(table)
     if not all(f.fits for f in findings) and cfg.get('recipe', 'published') == 'published':

@@ -141,9 +141,10 @@ def check_values(looked: Looked, preprocessor: nn.Module) -> Iterator[Finding]:
     swaps = getattr(preprocessor, 'bgr_to_rgb', getattr(preprocessor, '_channel_conversion', False))
     if bands == 3 and swaps:
         mean, std = mean[::-1], std[::-1]
-    lines = f'model.data_preprocessor.mean={_numbers(mean)} std={_numbers(std)}'
-    given = [np.asarray(getattr(preprocessor, name, torch.empty(0)).flatten().tolist())
-             for name in ('mean', 'std')]
+    lines = f'data_preprocessor=dict(mean={_numbers(mean)}, std={_numbers(std)})'
+    given = [getattr(preprocessor, name, None) for name in ('mean', 'std')]
+    given = [np.asarray(value.flatten().tolist() if isinstance(value, torch.Tensor) else [])
+             for value in given]
     if not len(given[0]):
         yield Finding(bands == 3, 'normalisation', f'measured {lines}; the config names none')
     elif any(len(values) not in (1, bands) for values in given):

@@ -150,7 +150,7 @@ def test_check_measures_eight_bands(pretrained):
     cfg = Config(pretrained[1].to_dict())
     found = {f.subject: f for f in check_config(cfg, read_facts(cfg, 1), measure=False)}
     assert found['values'].fits and 'uint8, 8 channels' in found['values'].text
-    lines = re.findall(r'model\.data_preprocessor\.mean=\[(.*?)\] std=\[(.*?)\]',
+    lines = re.findall(r'data_preprocessor=dict\(mean=\[(.*?)\], std=\[(.*?)\]\)',
                        found['normalisation'].text)
     mean, std = ([float(value) for value in values.split(',')] for values in lines[0])
     # 750 of 10000 and a third of 2500 more, on 255 levels

@@ -73,6 +73,18 @@ def image_pages(tiff: tifffile.TiffFile) -> list[tifffile.TiffPage]:
     return [page for page in pages if not (page.is_reduced or page.is_mask)] or pages[:1]
 
 
+def noted_shape(tiff: tifffile.TiffFile) -> tuple[int, int, int] | None:
+    """Return (H, W, bands) of an array that tifffile wrote row by row, or None.
+
+    ``tifffile.imwrite`` of (H, W, bands) without ``planarconfig`` makes H pages of (W, bands), and
+    notes the shape.
+    """
+    if not tiff.is_shaped or len(tiff.series) != 1 or len(tiff.pages) < 2:
+        return None
+    shape = tiff.series[0].shape
+    return shape if len(shape) == 3 and shape[2] < min(shape[:2]) else None
+
+
 def _choose_pages(pages: Sequence[tifffile.TiffPage], channels: int,
                   page: int | None) -> Sequence[tifffile.TiffPage]:
     """Return the pages to read: page ``page``, or all whose bands make ``channels``."""
@@ -138,6 +150,8 @@ def _decode_tiff(data: bytes, channels: int, page: int | None) -> np.ndarray | N
     """Return the bands of a TIFF in its order, pages as bands; three are R, G, B, turned to BGR."""
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+            if page is None and noted_shape(tiff):
+                return _as_bgr(tiff.series[0].asarray())
             chosen = _choose_pages(image_pages(tiff), channels, page)
             first = chosen[0]
             if len(chosen) == 1 and first.index == 0 and channels in (1, 3) and _is_picture(first):
@@ -153,6 +167,10 @@ def _decode_tiff(data: bytes, channels: int, page: int | None) -> np.ndarray | N
         if channels == 1 and image.shape[2] == 3 and image.dtype in (np.uint8, np.uint16,
                                                                      np.float32):
             return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
+    return _as_bgr(image)
+
+
+def _as_bgr(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image[..., ::-1]) if image.shape[2] == 3 else image
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mmdense.registry import TRANSFORMS
 
-from .decoding import BandError, decode, image_pages
+from .decoding import BandError, decode, image_pages, noted_shape
 
 #: smallest side of an image, in pixels: below it there is nothing to crop
 MIN_SIDE = 8
@@ -79,8 +79,9 @@ def read_image(path: str, channels: int = 3, value_range: Range | Sequence[Range
     Bands: grey becomes three equal channels, an alpha channel is dropped, palettes are looked up,
     CMYK is converted by Pillow. The three bands of a TIFF are taken for R, G, B; other numbers of
     bands keep the file's order, as arrays do, (H, W) or (H, W, C). Pages of a TIFF are bands where
-    that makes ``channels``; its overviews and masks do not count. The EXIF orientation is applied
-    for one and three channels and ignored for others, as mmseg's ``LoadImageFromFile`` does it.
+    that makes ``channels``; its overviews and masks do not count. Of an animation the first frame
+    is read. The EXIF orientation is applied for one and three channels of a picture and ignored
+    for others, as mmseg's ``LoadImageFromFile`` does it.
 
     Args:
         path: a local file; ``IMAGE_SUFFIXES`` are known, ``.npy`` by its name.
@@ -165,7 +166,7 @@ def image_size(path: str) -> tuple[int, int]:
         elif path.lower().endswith(('.tif', '.tiff')):
             with tifffile.TiffFile(path) as tiff:
                 page = image_pages(tiff)[0]
-                shape = page.imagelength, page.imagewidth
+                shape = noted_shape(tiff) or (page.imagelength, page.imagewidth)
         else:
             with _images_of_any_size(), Image.open(path) as image:
                 shape = image.size[::-1]

@@ -154,6 +154,19 @@ def test_any_numbers_and_bands(tmp_path, planar, dtype, bands):
     assert LoadImage(bands, percentiles=(1, 99))(dict(img_path=path))['img'].dtype == np.uint8
 
 
+@pytest.mark.situation('images', '`tifffile.imwrite` of (H, W, 8) without `planarconfig`, which '
+                       'makes a page of each row', 'works', 'by the shape that it notes')
+@pytest.mark.parametrize('bands', [2, 8])
+def test_an_array_that_was_written_row_by_row(tmp_path, bands):
+    array = (np.random.default_rng(0).random((40, 30, bands)) * 200).astype(np.uint16)
+    path = str(tmp_path / 'a.tif')
+    tifffile.imwrite(path, array, photometric='minisblack')
+    assert np.array_equal(read_image(path, bands, to_float32=True), array)
+    assert image_size(path) == (40, 30)
+    with pytest.raises(ImageReadError, match=rf'has shape \(40, 30, {bands}\)'):
+        read_image(path, bands + 3, to_float32=True)
+
+
 def test_three_bands_of_a_tiff_are_rgb_in_every_type(tmp_path):
     rgb = (np.random.default_rng(0).random((16, 20, 3)) * 200).astype(np.uint8)
     for number, (dtype, options) in enumerate([
