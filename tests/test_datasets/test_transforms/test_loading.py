@@ -86,20 +86,20 @@ def test_twelve_bits_in_sixteen_use_all_levels(tmp_path, suffix, channels):
                      "names the file's smallest and largest number and the line to write")),
     pytest.param('int16', -1000, 1500, 'value_range=(-1000, 1500)', id='ct',
                  marks=pytest.mark.situation('images', 'int16 CT without a stated range', 'error',
-                                             'the same; nothing wraps')),
+                                             'names the range in the file; nothing wraps')),
     pytest.param('float32', 0.25, 0.75, 'value_range=(0.25, 0.75)', id='float',
                  marks=pytest.mark.situation('images', 'float32 without a stated range', 'error',
-                                             'the same'))])
-@pytest.mark.parametrize('suffix', ['.tif', '.npy'])
-def test_numbers_without_a_range_are_told_what_to_write(tmp_path, suffix, dtype, low, high, line):
+                                             'names the range in the file'))])
+def test_numbers_without_a_range_are_told_what_to_write(tmp_path, dtype, low, high, line):
     values = np.full((16, 20), low, dtype)
     values[3, 4] = high
-    path = write_bands(tmp_path / f'a{suffix}', values)
-    with pytest.raises(ImageReadError, match=rf'a{suffix}: holds {dtype} numbers, here from {low} '
-                                             rf'to {high}, .*{re.escape(line)}'):
-        read_image(path)
-    with pytest.raises(ImageReadError, match='to_float32=True'):
-        read_image(path, channels=1)
+    for suffix in ('.tif', '.npy'):
+        path = write_bands(tmp_path / f'a{suffix}', values)
+        said = rf'a{suffix}: holds {dtype} numbers, here from {low} to {high}, .*{re.escape(line)}'
+        with pytest.raises(ImageReadError, match=said):
+            read_image(path)
+        with pytest.raises(ImageReadError, match='to_float32=True'):
+            read_image(path, channels=1)
 
 
 def write_bands(path, array: np.ndarray, **options) -> str:
@@ -128,12 +128,10 @@ def test_a_window_of_hounsfield_units(tmp_path, suffix):
 @pytest.mark.parametrize('planar', ['contig', 'separate', 'pages', 'npy'])
 @pytest.mark.parametrize('dtype', ['uint8', 'uint16', 'int16', 'uint32', 'int32', 'float32',
                                    'float64'])
-@pytest.mark.parametrize('bands', [
-    pytest.param(2, id='2'),
-    pytest.param(5, id='5', marks=pytest.mark.situation(
-        'images', '5, 8 or 13 bands of uint8 to float64: TIFF interleaved, band-sequential or one '
-        'band a page, or npy', 'works', 'with `channels=` the number of bands')),
-    pytest.param(13, id='13')])
+@pytest.mark.parametrize('bands', [2, 5, 13])
+@pytest.mark.situation('images', '2, 5, 8 or 13 bands of uint8 to float64: TIFF interleaved, '
+                       'band-sequential or one band a page, or npy', 'works',
+                       'with `channels=` the number of bands')
 def test_any_numbers_and_bands(tmp_path, planar, dtype, bands):
     array = (np.random.default_rng(0).random((16, 20, bands)) * 200).astype(dtype)
     if planar == 'npy':
