@@ -119,6 +119,63 @@ def install_backbone_weights() -> None:
         build_functions.build_from_cfg = functools.partial(build_with_weights, build)
 
 
+def install_label_checks() -> None:
+    """Check label maps as they stand in their files, and count the classes they show.
+
+    mmseg's ``LoadAnnotations`` makes 8-bit numbers of whatever the decoder gives before anything
+    looks at it, and does not know the number of classes; a mask of 0 and 255 is one class to it.
+    mmcv's own, on a dataset of mmseg's, applies neither ``reduce_zero_label`` nor ``label_map``.
+    So the samples of mmseg's datasets say what their labels may be, both transforms read them with
+    :func:`mmdense.datasets.label_maps.load_label_map`, and every runner has a
+    :class:`~mmdense.engine.LabelCountsHook`.
+    """
+    from mmcv.transforms import LoadAnnotations
+    from mmengine.runner import FlexibleRunner, Runner
+    from mmseg.datasets import BaseCDDataset, BaseSegDataset, transforms
+    for cls, name, wrap in (
+            (BaseSegDataset, 'get_data_info', _with_classes),
+            (BaseCDDataset, 'get_data_info', _with_classes),
+            (LoadAnnotations, '_load_seg_map', _checked_where_known),
+            (transforms.LoadAnnotations, '_load_seg_map', _checked),
+            *((kind, name, _with_label_counts) for kind in (Runner, FlexibleRunner)
+              for name in ('train', 'val', 'test'))):
+        method = getattr(cls, name)
+        if not getattr(method, 'of_mmdense', False):
+            wrapped = functools.wraps(method)(wrap(method))
+            wrapped.of_mmdense = True
+            setattr(cls, name, wrapped)
+
+
+def _with_classes(get_data_info: Any) -> Any:
+    def known(self: Any, idx: int) -> dict:
+        classes = self._metainfo.get('classes')
+        return {**get_data_info(self, idx), 'num_classes': len(classes) if classes else None,
+                'ignore_index': getattr(self, 'ignore_index', 255)}
+    return known
+
+
+def _checked(load: Any) -> Any:
+    def checked(self: Any, results: dict) -> None:
+        from .datasets.label_maps import load_label_map
+        load_label_map(self, results)
+    return checked
+
+
+def _checked_where_known(load: Any) -> Any:
+    def checked(self: Any, results: dict) -> None:
+        (_checked(load) if 'num_classes' in results else load)(self, results)
+    return checked
+
+
+def _with_label_counts(run: Any) -> Any:
+    def counted(self: Any) -> Any:
+        from .engine import LabelCountsHook
+        if not any(isinstance(hook, LabelCountsHook) for hook in self._hooks):
+            self.register_hook(LabelCountsHook())
+        return run(self)
+    return counted
+
+
 def setup() -> None:
     """Make other packages behave; called once when ``mmdense`` is imported."""
     check_versions()
@@ -126,3 +183,4 @@ def setup() -> None:
     leave_scope_unmarked()
     install_reader()
     install_backbone_weights()
+    install_label_checks()

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
-from mmengine.logging import MMLogger
+from mmengine.logging import MMLogger, print_log
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from rich.console import Console
@@ -144,6 +144,8 @@ def measure_frozen(cfg: Config, args: argparse.Namespace, request: Request) -> d
     for table in tables(results):
         console.print(table)
     say_best_layer(results, best)
+    for level, line in found.labels:
+        print_log(line, 'current', level)
     if found.absent:
         print(f'warning: no memory image shows {", ".join(found.absent)}, which query images do: '
               'never predicted, mIoU 0 each')

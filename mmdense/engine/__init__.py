@@ -2,6 +2,7 @@ from .bands_hook import BandsHook
 from .batch_hook import BatchOfOneHook
 from .checkpoint_hook import CheckpointHook
 from .forward_count_hook import ForwardCountHook
+from .label_counts_hook import LabelCountsHook
 from .lars import LARS
 from .seed_hook import IterationSeedHook
 from .skipped_images_hook import SkippedImagesHook

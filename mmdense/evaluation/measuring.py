@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from mmengine.model import BaseModel
@@ -12,7 +12,7 @@ from .best_layer import CHOICE, choose_layer, memory_miou
 from .feature_cache import FeatureExtractor, LayerMaps
 from .features import FrozenEncoder
 from .from_config import EvaluationData
-from .label_checks import absent_classes
+from .label_checks import check_classes
 from .predictions import write_predictions
 from .predictors import knn_predictor, linear_predictors
 from .protocols import (
@@ -73,9 +73,11 @@ class Found:
     Attributes:
         results: by layer, protocol and name.
         absent: classes that the queries show and the memory never does.
+        labels: what is to be said of the labels of memory and queries: log level and line.
     """
     results: Results
     absent: tuple[str, ...] = ()
+    labels: list[tuple[int, str]] = field(default_factory=list)
 
 
 def _with_labels(memory: dict[str, LayerMaps], queries: dict[str, LayerMaps],
@@ -143,7 +145,7 @@ def measure(model: BaseModel, data: EvaluationData, request: Request, track: Tra
         queries = extract(data.queries, 'queries')
         if request.labels:
             layer = request.layers[0]
-            found.absent = absent_classes(memory[layer], queries[layer], data)
+            found.absent, found.labels = check_classes(memory[layer], queries[layer], data)
             found.results = _with_labels(memory, queries, data, request, encoder.device)
             if request.predictions is not None:
                 layer = choose_layer(found.results) or request.layers[-1]

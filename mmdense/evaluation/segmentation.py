@@ -13,6 +13,8 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from mmdense.datasets.label_counts import LabelCounts, ignore_index_of
+
 from .baselines import MeanIoU, PositionPrior, ceiling, upsample
 from .features import FrozenEncoder, by_size, recalibrate_bn
 from .knn import knn_vote
@@ -77,6 +79,8 @@ class KNNSegmenter:
         first = label_map(loader.dataset[0]['data_samples'])
         self.prior = PositionPrior(tuple(first.shape), self.num_classes, device)
         memory, (rank, world_size) = Memory(), get_dist_info()
+        counts = LabelCounts(loader.dataset.metainfo['classes'], 'the memory dataset',
+                             ignore_index_of(loader.dataset))
         for step, batch in enumerate(with_progress(loader, 'memory')):
             offset = (step * world_size + rank) * loader.batch_size
             for numbers, maps in self._maps(batch):
@@ -84,6 +88,11 @@ class KNNSegmenter:
                     labels, counts = self._labels(batch['data_samples'][number], features)
                     memory.add(features, counts, self.per_image, offset + number, self.seed)
                     self.prior.add(labels)
+            for sample in batch['data_samples']:
+                counts.add(sample.gt_sem_seg.data)
+        counts.reduce()
+        level, line = counts.judge(learnt=True)
+        print_log(line, 'current', level)
         self.prior.reduce()
         self.keys, self.key_labels = memory.gathered(device)
         print_log(f'dense k-NN: {len(self.keys)} cells of {self.keys.shape[1]} channels from '

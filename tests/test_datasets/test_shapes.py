@@ -22,8 +22,7 @@ from mmdense.datasets.generate import (
 )
 
 FEW = {'unlabelled': 4, 'labelled': 3, 'val': 2}
-LOAD = [dict(type='mmseg.LoadImageFromFile'), dict(type='mmseg.LoadAnnotations'),
-        dict(type='mmdense.CheckAnnotations', num_classes=len(SCENE_CLASSES))]
+LOAD = [dict(type='mmseg.LoadImageFromFile'), dict(type='mmseg.LoadAnnotations')]
 
 
 @pytest.fixture(autouse=True)

@@ -199,7 +199,7 @@ def test_finetune_needs_a_segmentor_that_takes_a_checkpoint(run, capsys):
     (('net.pth', '--cfg-options', 'val_cfg.memory.dataset.ann_file=empty.txt'),
      'error: val_cfg.memory: BaseSegDataset was looked for'),
     (('net.pth', '--cfg-options', 'val_dataloader.dataset.data_prefix.seg_map_path=void'),
-     'error: no pixel of the 4 images of the query dataset (BaseSegDataset, data_root='),
+     'error: no pixel of the 4 label maps of the query dataset (BaseSegDataset, data_root='),
     (('net.pth', '--cfg-options', 'val_dataloader.dataset.data_root=gone'), r'gone')])
 def test_mistakes_are_one_line(run, arguments, message, capsys):
     with pytest.raises(SystemExit) as end:

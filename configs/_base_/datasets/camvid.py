@@ -9,7 +9,6 @@ train_pipeline = [
     dict(type='mmdense.SeedSample'),
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='mmdense.CheckAnnotations', num_classes=num_classes),
     dict(type='RandomResize', scale=scale, ratio_range=(0.75, 1.5), keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
@@ -20,7 +19,6 @@ test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=scale),
     dict(type='LoadAnnotations'),
-    dict(type='mmdense.CheckAnnotations', num_classes=num_classes),
     dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(

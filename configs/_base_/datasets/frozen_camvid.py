@@ -8,7 +8,6 @@ pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(240, 180)),
     dict(type='LoadAnnotations'),
-    dict(type='mmdense.CheckAnnotations', num_classes=11),
     dict(type='PackSegInputs'),
 ]
 val_cfg = dict(

@@ -2,7 +2,6 @@
 pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='mmdense.CheckAnnotations', num_classes=7),
     dict(type='PackSegInputs'),
 ]
 val_cfg = dict(

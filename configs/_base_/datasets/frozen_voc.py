@@ -7,7 +7,6 @@ pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(512, 512)),
     dict(type='LoadAnnotations'),
-    dict(type='mmdense.CheckAnnotations', num_classes=21),
     dict(type='PackSegInputs'),
 ]
 val_cfg = dict(

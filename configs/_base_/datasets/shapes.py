@@ -5,7 +5,6 @@ train_pipeline = [
     dict(type='mmdense.SeedSample'),
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='mmdense.CheckAnnotations', num_classes=num_classes),
     dict(type='RandomResize', scale=(128, 128), ratio_range=(0.75, 1.5), keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
@@ -15,7 +14,6 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='mmdense.CheckAnnotations', num_classes=num_classes),
     dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(

@@ -1,5 +1,4 @@
 """Transforms: loading, views and their geometry, photometric changes, packing, seeds."""
-from .annotations import CheckAnnotations
 from .formatting import PackViews
 from .geometric import RandomFlip, RandomResizedCrop
 from .loading import ImageReadError, LoadImage
