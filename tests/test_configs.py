@@ -31,6 +31,7 @@ from mmdense import registry
 NOT_IN_CONFIGS = {
     'CPUDistributedDataParallel': 'tools/train.py sets it on CPU processes',
     'BFloat16OptimWrapper': 'tools/train.py --amp sets it on a CPU',
+    'LabelCountsHook': 'every runner has it; its option is in docs/evaluation.md',
     'LabelFreeValLoop': 'val_cfg of a user who has no labels; docs/evaluation.md',
     'MultibandSegDataPreProcessor': 'for images of more than three bands; docs/images.md',
     'StopBelowStartHook': "for a user's continuation of a run; docs/evaluation.md",

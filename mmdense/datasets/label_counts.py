@@ -78,8 +78,8 @@ class LabelCounts:
         number = len(self.classes)
         if not shown:
             raise ValueError(
-                f'no pixel of the {self.maps} label maps of {self.what} is labelled with one of the '
-                f'{number} classes; is the folder of the labels the right one?')
+                f'no pixel of the {self.maps} label maps of {self.what} is labelled with one of '
+                f'the {number} classes; is the folder of the labels the right one?')
         line = f'labels of {self.what}: {self.maps} maps, {self.ignored:.1%} of the pixels ignored'
         absent = [name for name in self.classes if name not in shown]
         if not absent:

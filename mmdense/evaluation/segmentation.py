@@ -79,8 +79,8 @@ class KNNSegmenter:
         first = label_map(loader.dataset[0]['data_samples'])
         self.prior = PositionPrior(tuple(first.shape), self.num_classes, device)
         memory, (rank, world_size) = Memory(), get_dist_info()
-        counts = LabelCounts(loader.dataset.metainfo['classes'], 'the memory dataset',
-                             ignore_index_of(loader.dataset))
+        shown = LabelCounts(loader.dataset.metainfo['classes'], 'the memory dataset',
+                            ignore_index_of(loader.dataset))
         for step, batch in enumerate(with_progress(loader, 'memory')):
             offset = (step * world_size + rank) * loader.batch_size
             for numbers, maps in self._maps(batch):
@@ -89,9 +89,9 @@ class KNNSegmenter:
                     memory.add(features, counts, self.per_image, offset + number, self.seed)
                     self.prior.add(labels)
             for sample in batch['data_samples']:
-                counts.add(sample.gt_sem_seg.data)
-        counts.reduce()
-        level, line = counts.judge(learnt=True)
+                shown.add(sample.gt_sem_seg.data)
+        shown.reduce()
+        level, line = shown.judge(learnt=True)
         print_log(line, 'current', level)
         self.prior.reduce()
         self.keys, self.key_labels = memory.gathered(device)

@@ -70,7 +70,8 @@ def test_the_table_is_what_mmseg_does(reduces, label_map):
 
 @pytest.mark.parametrize('table, classes, ignore, words', [
     (label_table(), 5, 255, '0..4 or 255'), (label_table(True), 5, 255, '0..5 or 255'),
-    (label_table(label_map={255: 1}), 2, 255, '0..1 or 255'), (label_table(), 2, 7, '0..1, 7 or 255'),
+    (label_table(label_map={255: 1}), 2, 255, '0..1 or 255'),
+    (label_table(), 2, 7, '0..1, 7 or 255'),
     (label_table(label_map={0: -1, 1: 0, 2: 1, 3: 255}), 2, 255, '0..3 or 255'),
     (label_table(), None, 255, '0..255')])
 def test_what_a_file_may_hold(table, classes, ignore, words):

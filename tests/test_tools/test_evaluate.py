@@ -209,6 +209,29 @@ def test_mistakes_are_one_line(run, arguments, message, capsys):
     assert message in next(line for line in said.splitlines() if line.startswith('error: '))
 
 
+@pytest.mark.situation('labels', 'masks of 0 and 255, tools/evaluate.py', 'error',
+                       'instead of an mIoU of 100')
+def test_a_single_class_in_many_masks_ends_the_evaluation(run, folder, capsys):
+    query = write(folder, 'one', [np.where(blocks(number) == 0, 0, 255) for number in range(21)])
+    with pytest.raises(SystemExit):
+        run('net.pth', '--no-random', '--cfg-options',
+            f'val_dataloader.dataset.data_root={query["data_root"]}')
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith('error: labels of the query dataset (BaseSegDataset, data_root=')
+    assert 'blue is the only one of 3 classes' in said and 'masks of 0 and 255' in said
+
+
+@pytest.mark.situation('labels', 'a mask of 0 bytes, tools/evaluate.py', 'error', 'the file')
+def test_a_mask_of_0_bytes_is_named(run, folder, capsys):
+    query = write(folder, 'empty', [blocks(number, size=(64, 96)) for number in range(2)])
+    (folder / 'empty/labels/001.png').write_bytes(b'')
+    with pytest.raises(SystemExit):
+        run('net.pth', '--no-random', '--cfg-options',
+            f'val_dataloader.dataset.data_root={query["data_root"]}')
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith('error: ') and 'labels/001.png: a label map of 0 bytes' in said
+
+
 def test_classes_that_the_memory_lacks_are_named(run, folder):
     shown = folder / 'memory/two'
     shown.mkdir()
