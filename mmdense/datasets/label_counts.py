@@ -62,13 +62,14 @@ class LabelCounts:
         """Share of the pixels that count for no class."""
         return 1 - int(self.by_class.sum()) / max(int(self.pixels.sum()), 1)
 
-    def judge(self, learnt: bool, allow_one_class: bool = False) -> tuple[int, str]:
+    def judge(self, learnt: bool, allow_one_class: bool | None = None) -> tuple[int, str]:
         """Return the level of a log line and the line: share of ignored pixels, absent classes.
 
         Args:
             learnt: whether the set is learnt from. One that is only measured may truly lack one
                 of two classes, if it has no ignored pixels that could be that class.
-            allow_one_class: a warning, however many maps show a single class.
+            allow_one_class: a warning, however many maps show a single class; None where there
+                is no such setting.
 
         Raises:
             ValueError: no pixel has a class, or all have the same in more than ``FEW_MAPS`` maps.
@@ -94,9 +95,11 @@ class LabelCounts:
                      f'the classes, 0..{number - 1}')
         suspect = learnt or number > 2 or self.ignored > 0
         if self.maps > FEW_MAPS and suspect and not allow_one_class:
-            raise ValueError(f'{line}; expected two classes or more in {self.maps} label maps '
-                             "(custom_hooks=[dict(type='mmdense.LabelCountsHook', "
-                             'allow_one_class=True)] lets it pass)')
+            way_out = '' if allow_one_class is None else (
+                " (custom_hooks=[dict(type='mmdense.LabelCountsHook', allow_one_class=True)] lets "
+                'it pass)')
+            raise ValueError(f'{line}; expected two classes or more in {self.maps} label maps'
+                             f'{way_out}')
         return logging.WARNING, line
 
 

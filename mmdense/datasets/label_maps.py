@@ -165,7 +165,7 @@ def load_label_map(transform: Any, results: dict) -> None:
     table = label_table(reduces, label_map)
     allowed = allowed_values(table, results.get('num_classes'), results.get('ignore_index', IGNORE))
     causes = [cause for cause, there in (('reduce_zero_label=True', reduces),
-                                         (f'label_map={label_map}', label_map)) if there]
+                                         ('label_map of the dataset', label_map)) if there]
     labels = check_shape(path, decode(path, transform.imdecode_backend, transform.backend_args),
                          results)
     check_values(path, labels, allowed, f' ({", ".join(causes)})' if causes else '')

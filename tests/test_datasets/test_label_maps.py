@@ -209,7 +209,7 @@ def test_a_part_of_the_classes(cfg):
     cfg.update(type=Three, metainfo=dict(classes=('c', 'a')))
     np.testing.assert_array_equal(read(cfg), np.array([1, 255, 0])[LABELS])
     values(3)(cfg)
-    with pytest.raises(LabelMapError, match=r'label 3 .*; expected 0\.\.2 or 255 \(label_map='):
+    with pytest.raises(LabelMapError, match=r'label 3 .*; expected 0\.\.2 or 255 \(label_map of'):
         read(cfg)
 
 
