@@ -66,10 +66,12 @@ def run_stock(tool: str, *arguments: object) -> str:
 
 def test_mmsegs_own_train_and_test(config):
     work_dir = config.parent / 'run'
-    run_stock('train.py', config, '--work-dir', work_dir)
+    assert 'labels of the train dataset: 3 maps' in run_stock('train.py', config, '--work-dir',
+                                                              work_dir)
     checkpoint = work_dir / 'iter_2.pth'
     assert (work_dir / 'last_checkpoint').read_text() == str(checkpoint)
-    assert 'mIoU' in run_stock('test.py', config, checkpoint, '--work-dir', work_dir / 'test')
+    out = run_stock('test.py', config, checkpoint, '--work-dir', work_dir / 'test')
+    assert 'mIoU' in out and 'labels of the test dataset: 3 maps' in out
 
 
 def scopes(node) -> set[str]:

@@ -10,7 +10,6 @@ train_pipeline = [
     dict(type='mmdense.SeedSample'),
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    _base_.check,
     dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
@@ -20,7 +19,6 @@ test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=scale, keep_ratio=True),
     dict(type='LoadAnnotations'),
-    _base_.check,
     dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(
