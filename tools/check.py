@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import argparse
 
-from mmengine.config import Config, DictAction
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from mmdense.datasets.checks import check_dataset_paths
 from mmdense.engine.check import check_config
+from mmdense.engine.options import ConfigOptions
 from mmdense.engine.recipe import apply_recipe, auto_changes, read_facts
+from mmdense.engine.run_config import load_config
 from mmdense.errors import run_command
 
 
@@ -23,16 +24,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='pretraining config file')
     parser.add_argument('--gpus', type=int, default=1, help='processes that will train')
     parser.add_argument('--no-measure', action='store_true', help='skip the small timed steps')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions,
                         help='override settings, key=value')
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = load_config(args)
     if cfg.get('train_dataloader'):
         check_dataset_paths(cfg.train_dataloader.dataset, 'train_dataloader')
     apply_recipe(cfg, args.gpus)

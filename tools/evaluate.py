@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.logging import MMLogger, print_log
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from mmdense.engine.options import ConfigOptions
 from mmdense.engine.run_config import load_config, require_checkpoint
 from mmdense.errors import run_command
 from mmdense.evaluation.best_layer import CHOICE, choose_layer
@@ -66,7 +67,7 @@ def parse_args() -> argparse.Namespace:
                         help='of --predictions (default: 6)')
     parser.add_argument('--work-dir', help='of finetune; default: work_dirs/<config>_finetune')
     parser.add_argument('--processes', type=int, default=2, help='of finetune (default: 2)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                         help='change settings of the config')
     parser.set_defaults(launcher='none')
     return parser.parse_args()

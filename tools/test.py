@@ -7,10 +7,12 @@ from __future__ import annotations
 import argparse
 import os
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmdense.checkpoints.load_report_hook import watch_weights
+from mmdense.engine.options import ConfigOptions
 from mmdense.engine.run_config import load_config, prepare, require_checkpoint, use_tta
 from mmdense.errors import run_command
 
@@ -24,7 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
     parser.add_argument('--show-dir', help='folder for painted predictions')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds a window stays')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                         help='change settings of the config: model.backbone.depth=18 '
                              'key="[a,b]" (quotes, no white space)')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -57,6 +59,7 @@ def main() -> None:
         cfg.test_evaluator.update(output_dir=args.out, keep_results=True)
     prepare(cfg, ('test_dataloader',))
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    watch_weights(runner)
     runner.test()
 
 

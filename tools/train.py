@@ -4,10 +4,10 @@ from __future__ import annotations
 import argparse
 import os
 
-from mmengine.config import DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmdense.engine.options import ConfigOptions
 from mmdense.engine.recipe import apply_recipe
 from mmdense.engine.run_config import load_config, prepare, resume_latest, use_amp
 from mmdense.errors import run_command
@@ -21,7 +21,7 @@ def parse_args() -> argparse.Namespace:
                         help='go on from the latest checkpoint in the work_dir, if there is one')
     parser.add_argument('--amp', action='store_true',
                         help='mixed precision: float16 on a GPU, bfloat16 on CPU')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                         help='change settings of the config: model.backbone.depth=18 '
                              'key="[a,b]" (quotes, no white space)')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import argparse
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import DATASETS, MODELS, init_default_scope
-from mmengine.runner import load_checkpoint
+from mmengine.runner import CheckpointLoader, load_checkpoint
 from mmseg.models import BaseSegmentor
 
-from mmdense.engine.run_config import require_checkpoint
+from mmdense.checkpoints.filled import encoder_parts, refuse_unfilled
+from mmdense.engine.options import ConfigOptions
+from mmdense.engine.run_config import load_config, require_checkpoint
 from mmdense.errors import run_command
 from mmdense.visualization import ImageFiles, draw_report, draw_segmentations, find_pipeline
 
@@ -41,14 +43,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--stride', type=int, default=8, help="of a ResNet's map, in pixels")
     parser.add_argument('--out-index', type=int, default=-1,
                         help='which map of the backbone; of a ResNet 0 to 3 = C2 to C5')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                         help='change settings of the config')
     return parser.parse_args()
 
 
 def load_model(cfg: Config, checkpoint: str) -> BaseModel:
-    """Build the config's model with a checkpoint's weights, on the GPU if there is one."""
+    """Build the config's model with a checkpoint's weights, on the GPU if there is one.
+
+    What is drawn must be in the checkpoint: a segmentor, or what gives features and regions.
+    """
     model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    parts = () if isinstance(model, BaseSegmentor) else (*encoder_parts(model), 'regions')
+    refuse_unfilled(model, CheckpointLoader.load_checkpoint(checkpoint, 'cpu'), checkpoint, parts)
     load_checkpoint(model, checkpoint, map_location='cpu', strict=False)
     model = model.to(get_device())
     model.eval()
@@ -58,9 +65,7 @@ def load_model(cfg: Config, checkpoint: str) -> BaseModel:
 def main() -> None:
     args = parse_args()
     require_checkpoint(args.checkpoint)
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     model = load_model(cfg, args.checkpoint)
     if isinstance(model, BaseSegmentor):

@@ -5,11 +5,12 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import Tensor, nn
 
 from mmdense.registry import HOOKS
 
+from .filled import bare, encoder_parts, refuse_unfilled
 from .initializer import PretrainedBackbone
 
 
@@ -34,13 +35,30 @@ def differing(module: nn.Module, tensors: dict[str, Tensor]) -> list[str]:
 
 @HOOKS.register_module()
 class LoadReportHook(Hook):
-    """Print how the backbone's weights meet the file that the run names, for any mmseg run.
+    """Print how a model's weights meet the file that the run names, for any mmseg run.
 
-    The file is ``load_from``, or the one in the backbone's ``init_cfg`` (ours, or stock
-    ``Pretrained``). Weights of a resumed run come from its checkpoint and are left alone.
+    Before training it is ``load_from``, or the file in the backbone's ``init_cfg`` (ours, or
+    stock ``Pretrained``), and the backbone counts. Weights of a resumed run come from its
+    checkpoint and are left alone. In a test the checkpoint must fill the whole model, or, where
+    frozen features are measured, what gives them.
     """
 
     priority = 'VERY_HIGH'
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Look whether a checkpoint fills the model that is tested or validated.
+
+        Raises:
+            ValueError: it does not.
+        """
+        running = [loop for loop in (runner._train_loop, runner._val_loop, runner._test_loop)
+                   if isinstance(loop, BaseLoop)]
+        if not running or running[0] is runner._train_loop:
+            return
+        frozen = getattr(running[-1], 'frozen_features', False)
+        parts = encoder_parts(bare(runner.model)) if frozen else ()
+        report = refuse_unfilled(runner.model, checkpoint, str(runner._load_from), parts)
+        print_log(f'weights: {report.headline()}', 'current')
 
     def before_train(self, runner: Runner) -> None:
         """Compare the backbone with the file at iteration 0.
@@ -72,3 +90,9 @@ class LoadReportHook(Hook):
                 + ("load_from reads names as they are, use model.backbone.init_cfg="
                    "dict(type='mmdense.PretrainedBackbone', checkpoint=…) instead" if load_from
                    else 'something initialised the model again after they were loaded'))
+
+
+def watch_weights(runner: Runner) -> None:
+    """Give a runner a :class:`LoadReportHook` if its config has none."""
+    if not any(isinstance(hook, LoadReportHook) for hook in runner.hooks):
+        runner.register_hook(LoadReportHook())

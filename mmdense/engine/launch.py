@@ -3,15 +3,35 @@ from __future__ import annotations
 
 import atexit
 import gc
+import os
 from unittest import mock
 
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import init_dist, is_distributed
+from mmengine.dist import get_rank, get_world_size, init_dist, is_distributed
+from mmengine.logging import print_log
 
 #: wrappers of mmengine that a CPU process replaces
 DDP = (None, 'MMDistributedDataParallel', 'mmengine.MMDistributedDataParallel')
+
+#: launcher -> environment variables of the number of processes and of this one's number
+ENVIRONMENT = {'pytorch': ('WORLD_SIZE', 'RANK'), 'slurm': ('SLURM_NTASKS', 'SLURM_PROCID'),
+               'mpi': ('OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_RANK')}
+
+
+def count_processes(launcher: str | None) -> int:
+    """Number of processes of a run, also before its process group exists."""
+    if is_distributed() or launcher not in ENVIRONMENT:
+        return get_world_size()
+    return int(os.environ.get(ENVIRONMENT[launcher][0], 1))
+
+
+def say(text: str, launcher: str | None = None) -> None:
+    """Log a line of the first process, also before the process group of ``launcher`` exists."""
+    names = None if is_distributed() else ENVIRONMENT.get(launcher)
+    if (int(os.environ.get(names[1], 0)) if names else get_rank()) == 0:
+        print_log(text, 'current')
 
 
 def leave_group() -> None:

@@ -8,14 +8,13 @@ replaces exactly the settings listed in :func:`auto_changes`, and the log names 
 from __future__ import annotations
 
 import copy
-import os
 from dataclasses import dataclass
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.dist import get_world_size
-from mmengine.logging import print_log
 from mmengine.registry import DATASETS, DefaultScope
+
+from .launch import count_processes, say
 
 #: learning rate of AdamW at a batch of 32 images; it grows with the root of the batch
 BASE_LR = 1e-3
@@ -57,11 +56,6 @@ class RunFacts:
         return max(self.iterations // self.accumulation, 1)
 
 
-def count_processes() -> int:
-    """Number of processes of this run, also before its process group exists."""
-    return max(get_world_size(), int(os.environ.get('WORLD_SIZE', 1)))
-
-
 def read_facts(cfg: Config, processes: int | None = None) -> RunFacts:
     """Read a config's :class:`RunFacts`; builds its dataset (no image is opened).
 
@@ -74,7 +68,7 @@ def read_facts(cfg: Config, processes: int | None = None) -> RunFacts:
                          'expected')
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
         dataset = DATASETS.build(copy.deepcopy(loader['dataset']))
-    processes = processes or count_processes()
+    processes = processes or count_processes(cfg.get('launcher'))
     per_epoch = max(len(dataset) // (loader['batch_size'] * processes), 1)
     iterations = train.get('max_iters') or train.get('max_epochs', 0) * per_epoch
     if not iterations:
@@ -100,6 +94,16 @@ def model_changes(model: dict, facts: RunFacts) -> dict[str, Any]:
     return changes
 
 
+def schedule(iterations: int) -> list[dict]:
+    """Warm-up and cosine of a run; one or two iterations have no warm-up."""
+    # over one iteration mmengine's LinearLR has no step left in which to rise
+    warmup = max(int(WARMUP * iterations), 2) if iterations > 2 else 0
+    rise = dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warmup)
+    fall = dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=warmup,
+                end=iterations, T_max=iterations - warmup)
+    return [rise, fall] if warmup else [fall]
+
+
 def auto_changes(cfg: Config, facts: RunFacts) -> dict[str, Any]:
     """All settings that the auto recipe changes, by dotted name.
 
@@ -107,15 +111,10 @@ def auto_changes(cfg: Config, facts: RunFacts) -> dict[str, Any]:
     0.9, its BatchNorm shuffled or split unless the method has it plain; queue at most half of the
     images, the own image masked, no random start; AdamW with a 5 % warm-up and a cosine.
     """
-    # over one iteration mmengine's LinearLR has no step left in which to rise
-    warmup = max(int(WARMUP * facts.iterations), 2)
     lr = round(BASE_LR * (facts.batch / 32) ** 0.5, 8)
-    schedule = [dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=warmup),
-                dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=warmup,
-                     end=facts.iterations, T_max=max(facts.iterations - warmup, 1))]
     return {**model_changes(cfg.model, facts),
             'optim_wrapper.optimizer': dict(type='AdamW', lr=lr, weight_decay=WEIGHT_DECAY),
-            'param_scheduler': schedule,
+            'param_scheduler': schedule(facts.iterations),
             'auto_scale_lr.base_batch_size': facts.batch}
 
 
@@ -138,4 +137,4 @@ def apply_recipe(cfg: Config, processes: int | None = None) -> None:
             node = node.setdefault(key, {})
         # replaced, not merged: the published optimiser's arguments do not fit another one
         node[leaf] = value
-        print_log(f'recipe auto: {name} = {value}', 'current')
+        say(f'recipe auto: {name} = {value}', cfg.get('launcher'))

@@ -13,22 +13,26 @@ from mmengine.logging import print_log
 from mmdense.datasets.checks import check_dataset_paths
 
 from .launch import start_processes
+from .options import merge_options
+from .settings import fit_workers
 
 
 def load_config(args: Namespace) -> Config:
     """Read ``args.config`` with ``cfg_options``, ``launcher`` and ``work_dir`` of ``args``.
 
+    ``args.cfg_options`` become values with the types that the config gives them.
+
     Raises:
         FileNotFoundError: there is no such config.
+        ValueError: an option that would change nothing, or that does not fit the config.
     """
     if '::' not in args.config and not os.path.isfile(args.config):
         raise FileNotFoundError(f'config {args.config}: no such file (looked in {os.getcwd()})')
     cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
-    cfg.launcher = args.launcher
+    args.cfg_options = merge_options(cfg, args.cfg_options)
+    cfg.launcher = getattr(args, 'launcher', 'none')
     name = Path(args.config).stem
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or os.path.join('work_dirs', name)
+    cfg.work_dir = getattr(args, 'work_dir', None) or cfg.get('work_dir') or os.path.join('work_dirs', name)
     return cfg
 
 
@@ -43,12 +47,13 @@ def require_checkpoint(path: str) -> None:
 
 
 def prepare(cfg: Config, loaders: tuple[str, ...]) -> None:
-    """Do what comes before the runner: start the processes, and look for the datasets.
+    """Do what comes before the runner: start the processes, fit and look for the datasets.
 
     Args:
         loaders: the data loaders that this run reads, such as ``('train_dataloader',)``.
     """
     start_processes(cfg)
+    fit_workers(cfg)
     for name in loaders:
         if cfg.get(name):
             check_dataset_paths(cfg[name].dataset, name)

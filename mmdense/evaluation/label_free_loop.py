@@ -41,6 +41,9 @@ class LabelFreeValLoop(BaseLoop):
             :class:`FrozenEncoder` and ``label_free_metrics`` raise.
     """
 
+    #: only the encoder of the model counts (:class:`LoadReportHook` asks for it)
+    frozen_features = True
+
     def __init__(self, runner: Runner, dataloader: DataLoader | dict,
                  evaluator: Evaluator | dict | list | None = None, out_index: int = -1,
                  stride: int | None = None, recalibrate_bn: bool = True,

@@ -98,6 +98,9 @@ class DenseKNNLoop(BaseLoop):
     """
     mode: str
 
+    #: only the encoder of the model counts (:class:`LoadReportHook` asks for it)
+    frozen_features = True
+
     def __init__(self, runner: Runner, dataloader: DataLoader | dict, evaluator: Evaluator | dict,
                  memory: dict, k: int = 30, beta: float = 0.02,
                  memory_size: int | None = 102_400, out_index: int = -1,

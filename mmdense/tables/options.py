@@ -6,7 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
+
+from mmdense.engine.options import merge_options, typed
 
 #: numbers of iterations in a part of ``param_scheduler``, beside begin and end
 ITERATIONS = ('T_max', 'total_steps', 'step_size')
@@ -33,8 +35,8 @@ def format_options(options: dict[str, Any], where: str) -> list[str]:
     for key, value in options.items():
         word = _word(value)
         try:
-            back = DictAction._parse_iterable(word)
-        except (AssertionError, IndexError):
+            back = typed(key, word, None)
+        except ValueError:
             back = None, word
         if back != value or type(back) is not type(value):
             raise ValueError(f'{where}: {key}={value!r} cannot be said on a command line; '
@@ -58,7 +60,7 @@ def read_with(path: Any, options: dict[str, Any]) -> Config:
     try:
         # every row and seed asks for the same few files
         cfg = copy.deepcopy(_read(str(path), Path(path).stat().st_mtime_ns))
-        cfg.merge_from_dict(options)
+        merge_options(cfg, options)
     except Exception as error:     # whatever Python in the config raises
         raise ValueError(f'config {path} with options {options} could not be read: '
                          f'{type(error).__name__}: {error}') from None
