@@ -9,7 +9,9 @@ from mmengine.runner import Runner
 
 from mmdense.engine.options import ConfigOptions
 from mmdense.engine.recipe import apply_recipe
+from mmdense.engine.resuming import ResumeHook
 from mmdense.engine.run_config import load_config, prepare, resume_latest, use_amp
+from mmdense.engine.settings import check_length, scale_learning_rate
 from mmdense.errors import run_command
 
 
@@ -36,11 +38,14 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args)
     prepare(cfg, ('train_dataloader', 'val_dataloader'))
+    check_length(cfg)
     apply_recipe(cfg)
+    scale_learning_rate(cfg)
     use_amp(cfg, args.amp)
     if args.resume:
         resume_latest(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.register_hook(ResumeHook())
     runner.train()
 
 

@@ -57,7 +57,7 @@ class ResumableSampler(Sampler):
         self.rank, self.world_size = get_dist_info()
         self.size, self.shuffle = len(dataset), shuffle
         self.seed = int(sync_random_seed() if seed is None else seed)
-        self.first = self.rank
+        self.first, self.shift = self.rank, 0
 
     def order(self, epoch: int) -> np.ndarray:
         """Return the dataset indices (size,) of ``epoch`` in the order of their positions."""
@@ -68,14 +68,16 @@ class ResumableSampler(Sampler):
     def skip(self, num_samples: int) -> None:
         """Begin after this process's first ``num_samples``, counted from the very start.
 
-        The loop calls it on resume, before it iterates. No index is generated for it.
+        The loop calls it on resume, before it iterates. No index is generated for it. The
+        attribute ``shift`` counts positions that a run took more (or less) than its present batch
+        and processes would have taken.
 
         Raises:
             ValueError: ``num_samples`` is negative.
         """
         if num_samples < 0:
             raise ValueError(f'skip({num_samples}): expected a number of samples >= 0')
-        self.first = self.rank + num_samples * self.world_size
+        self.first = self.rank + num_samples * self.world_size + self.shift
 
     def __iter__(self) -> Iterator[SampleIndex]:
         position, epoch, order = self.first, -1, None

@@ -1,4 +1,4 @@
-"""One clear error instead of a stack for a training batch of one under BatchNorm."""
+"""One clear error for an epoch without a batch, and for a batch of one under BatchNorm."""
 from __future__ import annotations
 
 from functools import partial
@@ -23,6 +23,23 @@ def smallest_batch(loader: DataLoader) -> int | None:
     return len(loader.sampler) % batch or batch
 
 
+def refuse_no_batch(loader: DataLoader) -> None:
+    """Raise if a loader drops the only batch that an epoch would have.
+
+    Raises:
+        ValueError: with the numbers and the ways out.
+    """
+    batch = loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None)
+    endless = isinstance(loader.sampler, ResumableSampler) or hasattr(loader.sampler, 'skip')
+    if endless or batch is None or not loader.drop_last or len(loader.sampler) >= batch:
+        return
+    images = len(loader.sampler)
+    raise ValueError(
+        f'an epoch has no iteration: {len(loader.dataset)} images give a process {images}, fewer '
+        f'than train_dataloader.batch_size={batch}, and drop_last=True leaves out what fills no '
+        f'batch; use a batch_size of at most {images}, or train_dataloader.drop_last=False')
+
+
 def refuse_one_value(module: nn.Module, inputs: tuple[Tensor, ...], name: str, batch: int) -> None:
     """Raise if a BatchNorm in training would have to take a variance from one value a channel.
 
@@ -44,11 +61,12 @@ class BatchOfOneHook(Hook):
 
     Only a layer that really gets one value a channel is refused (behind global pooling, on
     vectors, on a map of 1 x 1): a map with more cells trains. SyncBN over several processes has
-    their batches and is left alone.
+    their batches and is left alone. An epoch without any batch is refused as well.
     """
 
     def before_train(self, runner: Runner) -> None:
         loader = runner.train_dataloader
+        refuse_no_batch(loader)
         if smallest_batch(loader) not in (None, 1):
             return
         for name, module in runner.model.named_modules():

@@ -26,14 +26,14 @@ def check_length(cfg: Config) -> None:
     """
     train = cfg.get('train_cfg') or {}
     given = {key: train[key] for _, key in LOOPS.values() if train.get(key) is not None}
-    kind = str(train.get('type') or '').rpartition('.')[2]
-    if kind and kind not in LOOPS:      # a loop of somebody's own
+    kind = str(train.get('type') or '').rpartition('.')[2] or {
+        True: 'EpochBasedTrainLoop', False: 'IterBasedTrainLoop'}.get(train.get('by_epoch'))
+    if not kind:
+        raise ValueError("train_cfg has no type: expected e.g. dict(type='IterBasedTrainLoop', "
+                         'max_iters=N)')
+    if kind not in LOOPS:      # a loop of somebody's own
         return
     said = ', '.join(f'{key}={value}' for key, value in given.items()) or 'no length'
-    if not kind and len(given) != 1:
-        raise ValueError(f'train_cfg has {said}: expected max_iters or max_epochs, one of them')
-    if not kind:
-        return
     counts, key = LOOPS[kind]
     if list(given) != [key]:
         raise ValueError(f'train_cfg.type={kind} counts {counts}, expected train_cfg.{key} and no '
