@@ -43,11 +43,15 @@ def read_file(source: str | os.PathLike | IO[bytes], map_location: Any = 'cpu') 
             return read_safetensors(source, map_location)
     try:
         with torch.serialization.safe_globals(safe_globals()):
-            return thaw(torch.load(source, map_location=map_location, weights_only=True))
+            content = thaw(torch.load(source, map_location=map_location, weights_only=True))
     except Exception as error:  # torch has a dozen kinds of error for a broken file
         if 'CUDA' in str(error) or isinstance(error, MemoryError):
             raise  # the machine, not the file
         raise refusal(source, error) from None
+    if isinstance(content, dict) and isinstance(content.get('meta'), dict):
+        # the text of a program, of mmcv's time, which mmengine runs when it resumes
+        content['meta'].pop('config', None)
+    return content
 
 
 def existing_file(path: str | os.PathLike) -> Path:

@@ -31,8 +31,8 @@ def load_config(args: Namespace) -> Config:
     cfg = Config.fromfile(args.config)
     args.cfg_options = merge_options(cfg, args.cfg_options)
     cfg.launcher = getattr(args, 'launcher', 'none')
-    name = Path(args.config).stem
-    cfg.work_dir = getattr(args, 'work_dir', None) or cfg.get('work_dir') or os.path.join('work_dirs', name)
+    cfg.work_dir = (getattr(args, 'work_dir', None) or cfg.get('work_dir')
+                    or os.path.join('work_dirs', Path(args.config).stem))
     return cfg
 
 

@@ -1,0 +1,45 @@
+"""Runs a command in this process, as a user types it."""
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from types import ModuleType
+from unittest import mock
+
+from references.toy import ROOT
+
+NUMBERS = itertools.count()
+
+
+@lru_cache
+def tool(name: str) -> ModuleType:
+    """Return ``tools/<name>.py`` as a module."""
+    spec = importlib.util.spec_from_file_location(f'tool_{name}', ROOT / f'tools/{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_tool(name: str, *words: object) -> None:
+    """Run ``tools/<name>.py`` with these words; what it raises comes through."""
+    with mock.patch.object(sys, 'argv', [f'{name}.py', *map(str, words)]):
+        tool(name).main()
+
+
+def experiment() -> str:
+    """Return an option by which mmengine tells runs of the same second apart."""
+    return f'experiment_name=run{next(NUMBERS)}'
+
+
+@contextmanager
+def quickly() -> Iterator[None]:
+    """Leave out what takes most of a short run's time: formatting its config, asking for gcc."""
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch('yapf.yapflib.yapf_api.FormatCode',
+                                       lambda text, **style: (text, True)))
+        stack.enter_context(mock.patch('mmengine.runner.runner.collect_env', dict))
+        yield
