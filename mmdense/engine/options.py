@@ -102,28 +102,25 @@ def dotted(node: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
 
 
 def _meant(cfg: Config, key: str) -> list[str]:
-    """Return the keys that the user may have meant by one that nothing reads, best first."""
+    """Return the keys that the user may have meant by one that nothing reads, shortest first."""
     known = {name: value for name, value in dotted(cfg) if name.split('.')[0] in KNOWN_KEYS}
+    top, dot, rest = key.partition('.')
     leaf = key.rpartition('.')[2]
-    same = [name for name in known if name.endswith(f'.{key}')]
-    same = same or [name for name in known if name.rpartition('.')[2] == leaf]
-    if not same and key in cfg and cfg[key] not in (None, True, False, 0, 1):
+    found = [name for name in known if name.endswith(f'.{key}')]
+    if not found and top in cfg and cfg[top] not in (None, True, False, 0, 1):
         # a variable: what was made of it has its value
-        same = [name for name, value in known.items()
-                if type(value) is type(cfg[key]) and value == cfg[key]]
-    if not same:
-        leaves: dict[str, str] = {}
-        for name in sorted(known, key=lambda name: name.count('.')):
-            leaves.setdefault(name.rpartition('.')[2], name)
-        close = difflib.get_close_matches(leaf, [*leaves, *KNOWN_KEYS], n=2)
-        rest = key.partition('.')[2]
-        same = [leaves.get(name, name) for name in close] if not rest else []
-        top = difflib.get_close_matches(key.split('.')[0], KNOWN_KEYS, n=1)
-        same += [f'{name}.{rest}' if rest else name for name in top]
-    if 'train_cfg.max_epochs' not in known and leaf in ('max_iters', 'max_epochs'):
-        same = same or [f'train_cfg.{leaf}']
-    order = dict.fromkeys(sorted(same, key=lambda name: name.count('.')))
-    return list(order)
+        found = [f'{name}{dot}{rest}' for name, value in known.items()
+                 if type(value) is type(cfg[top]) and value == cfg[top]]
+    if not found:
+        close = difflib.get_close_matches(top, KNOWN_KEYS, n=1)
+        found = [f'{name}{dot}{rest}' for name in close if not rest or f'{name}.{rest}' in known]
+    if not found and leaf in ('max_iters', 'max_epochs'):
+        found = [f'train_cfg.{leaf}']
+    if not found:
+        leaves = {name.rpartition('.')[2] for name in known}
+        close = difflib.get_close_matches(leaf, leaves, n=2, cutoff=0.75)
+        found = [name for name in known if name.rpartition('.')[2] in close]
+    return sorted(found, key=lambda name: name.count('.'))
 
 
 def check_options(cfg: Config, keys: Sequence[str]) -> None:
