@@ -54,7 +54,8 @@ def load_model(cfg: Config, checkpoint: str) -> BaseModel:
     What is drawn must be in the checkpoint: a segmentor, or what gives features and regions.
     """
     model = revert_sync_batchnorm(MODELS.build(cfg.model))
-    parts = () if isinstance(model, BaseSegmentor) else (*encoder_parts(model), 'regions')
+    drawn = ('regions',) if hasattr(model, 'regions') else ()
+    parts = () if isinstance(model, BaseSegmentor) else (*encoder_parts(model), *drawn)
     refuse_unfilled(model, CheckpointLoader.load_checkpoint(checkpoint, 'cpu'), checkpoint, parts)
     load_checkpoint(model, checkpoint, map_location='cpu', strict=False)
     model = model.to(get_device())

@@ -37,7 +37,7 @@ def experiment() -> str:
 
 @contextmanager
 def quickly() -> Iterator[None]:
-    """Leave out what takes most of a short run's time: formatting its config, asking for gcc, looking for garbage."""
+    """Leave out what takes most of a short run: formatting, looking for gcc and garbage."""
     with ExitStack() as stack:
         stack.enter_context(mock.patch('yapf.yapflib.yapf_api.FormatCode',
                                        lambda text, **style: (text, True)))

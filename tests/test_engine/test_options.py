@@ -18,8 +18,8 @@ def parse(*words: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope='module')
-def leaf(repo_root=Path(__file__).resolve().parents[2]) -> Config:
-    return Config.fromfile(repo_root / 'configs/finetune/mocofcn_r18_shapes.py')
+def leaf(repo) -> Config:
+    return Config.fromfile(repo / 'configs/finetune/mocofcn_r18_shapes.py')
 
 
 @pytest.fixture

@@ -93,7 +93,8 @@ def test_what_does_not_change_the_training_passes(begun, work_dir, lines):
                  marks=pytest.mark.situation(
                      'resuming', '`--resume` with another learning rate', 'works',
                      'the new rate is followed from there on, and said')),
-    pytest.param(['param_scheduler.0.power=2.0', 'param_scheduler.0.end=16'], poly(9, 16, power=2), id='shape',
+    pytest.param(['param_scheduler.0.power=2.0', 'param_scheduler.0.end=16'],
+                 poly(9, 16, power=2), id='shape',
                  marks=pytest.mark.situation(
                      'resuming', '`--resume` with another form of the schedule', 'works',
                      'the new schedule is followed from there on, and said'))])

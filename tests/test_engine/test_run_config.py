@@ -24,10 +24,11 @@ def arguments(config, **settings) -> Namespace:
 
 def test_options_and_work_dir_in_order_of_precedence(tmp_path):
     path = tmp_path / 'densecl_toy.py'
-    path.write_text('a = dict(b=1)')
+    path.write_text('model = dict(b=1)')
     assert load_config(arguments(path)).work_dir == 'work_dirs/densecl_toy'
-    cfg = load_config(arguments(path, cfg_options={'a.b': 2, 'work_dir': 'x'}, launcher='slurm'))
-    assert (cfg.a.b, cfg.work_dir, cfg.launcher) == (2, 'x', 'slurm')
+    cfg = load_config(arguments(path, cfg_options={'model.b': '2', 'work_dir': 'x'},
+                                launcher='slurm'))
+    assert (cfg.model.b, cfg.work_dir, cfg.launcher) == (2, 'x', 'slurm')
     cfg = load_config(arguments(path, cfg_options={'work_dir': 'x'}, work_dir='y'))
     assert cfg.work_dir == 'y'
 

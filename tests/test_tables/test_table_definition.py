@@ -78,7 +78,8 @@ def test_options_come_back_from_the_command_line():
     for word in format_options(options, 'here'):
         key, _, value = word.partition('=')
         assert DictAction._parse_iterable(value) == options[key] and ' ' not in word
-    for value in ({}, '1', 'a,b', 'a b', 'None', 'a[,', float('nan')):
+    assert format_options({'a.data_root': 'a, b'}, 'here') == ['a.data_root=a, b']
+    for value in ({}, '1', 'a,b', 'None', 'a[,', float('nan')):
         with pytest.raises(ValueError, match='here: key='):
             format_options(dict(key=value), 'here')
 
