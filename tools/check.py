@@ -16,6 +16,7 @@ from mmdense.engine.check import check_config
 from mmdense.engine.options import ConfigOptions
 from mmdense.engine.recipe import apply_recipe, auto_changes, read_facts
 from mmdense.engine.run_config import load_config
+from mmdense.engine.settings import check_length
 from mmdense.errors import run_command
 
 
@@ -34,6 +35,7 @@ def main() -> None:
     cfg = load_config(args)
     if cfg.get('train_dataloader'):
         check_dataset_paths(cfg.train_dataloader.dataset, 'train_dataloader')
+    check_length(cfg)
     apply_recipe(cfg, args.gpus)
     facts = read_facts(cfg, args.gpus)
     findings = check_config(cfg, facts, measure=not args.no_measure)

@@ -133,12 +133,15 @@ def refuse_old_end(cfg: Any, changes: Changes) -> None:
         if not (isinstance(old, int) and isinstance(new, int) and old < new):
             continue
         parts = cfg.get('param_scheduler') or []
-        ends = {f'param_scheduler.{place}.{end}': part[end]
-                for place, part in enumerate([parts] if isinstance(parts, dict) else parts)
+        single = isinstance(parts, dict)
+        ends = {f'param_scheduler.{place}.{end}'.replace('.0.', '.' if single else '.0.'): (
+                    part[end], part[end] + (part.get('begin', 0) if end != 'end' else 0))
+                for place, part in enumerate([parts] if single else parts)
                 for end in ('end', 'total_iters', 'T_max') if part.get(end) is not None}
-        if ends and max(ends.values()) <= old:
-            options = ' '.join(f'{end}={value + new - old}' for end, value in ends.items()
-                               if end.rpartition('.')[2] == 'T_max' or value == old)
+        # a warm-up that ended long ago leaves the rate as it should be
+        if ends and max(end for _, end in ends.values()) == old:
+            options = ' '.join(f'{name}={value + new - old}'
+                               for name, (value, end) in ends.items() if end == old)
             raise ValueError(
                 f'--resume: {key} {old} -> {new}, but the learning rate reaches its end at {old} '
                 'and would stay there. Make the schedule longer too, it is then followed as if it '
@@ -189,8 +192,10 @@ def place_sampler(runner: Runner, meta: Mapping, changes: Changes) -> None:
             if changed else '')
     if not isinstance(sampler, ResumableSampler):
         if changed:
-            say(f'{line}{type(sampler).__name__} counts its place in iterations of the new size, '
-                'so images are left out or repeated in this epoch')
+            say(line + ('epochs have another number of iterations from here on'
+                        if isinstance(runner.train_loop, EpochBasedTrainLoop) else
+                        f'{type(sampler).__name__} counts its place in iterations of the new size,'
+                        ' so images are left out or repeated in this epoch'))
         return
     start = was.get('position', meta['iter'] * batch * processes)
     sampler.shift = start - meta['iter'] * batch * processes
