@@ -1,10 +1,28 @@
-"""The config in a checkpoint: the text of a Python program, read without running it."""
+"""The config in a checkpoint, the text of a program, read without running it, and compared."""
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmengine.config import Config
+
+from mmdense.checkpoints.report import listing
+
+from .launch import say
+
+#: parts of a config that a training follows; the others may change freely
+TRAINING = ('model', 'data_preprocessor', 'train_dataloader', 'train_cfg', 'optim_wrapper',
+            'param_scheduler', 'sync_bn')
+#: settings in these parts that change nothing of a run that goes on
+HARMLESS = re.compile(
+    r'(^|\.)(init_cfg|pretrained)(\.|$)'
+    r'|^train_dataloader\.(num_workers|persistent_workers|pin_memory|prefetch_factor|timeout)$'
+    r'|^train_cfg\.(val_\w+|dynamic_intervals.*|fast_forward_on_resume)$')
+ABSENT = 'not set'
+
+Changes = dict[str, tuple[Any, Any]]
 
 
 class Unread(str):
@@ -61,7 +79,10 @@ def read_config_text(text: str) -> dict[str, Any]:
         if not (isinstance(node, ast.Assign) and len(node.targets) == 1
                 and isinstance(node.targets[0], ast.Name)):
             raise ValueError(f'line {node.lineno}: {ast.unparse(node)[:60]} sets nothing')
-        found[node.targets[0].id] = _value(node.value)
+        try:
+            found[node.targets[0].id] = _value(node.value)
+        except (TypeError, RecursionError) as error:    # a list as a key, a thousand brackets
+            raise ValueError(f'line {node.lineno}: {error}') from None
     return found
 
 
@@ -77,3 +98,46 @@ def plain(value: Any) -> Any:
     if isinstance(value, (str, int, float, bool, bytes)) or value is None:
         return value
     return Unread(value)
+
+
+def differences(old: Any, new: Any, name: str = '') -> Changes:
+    """Return (old, new) of the settings that differ, by dotted name; ``'not set'`` where none."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys: Iterable = dict.fromkeys([*old, *new])
+        pairs = [(key, old.get(key, ABSENT), new.get(key, ABSENT)) for key in keys]
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = [(str(place), *pair) for place, pair in enumerate(zip(old, new, strict=True))]
+    else:
+        return {} if old == new or repr(old) == repr(new) else {name: (old, new)}
+    return {place: pair for key, before, now in pairs
+            for place, pair in differences(before, now, f'{name}.{key}'.lstrip('.')).items()}
+
+
+def read_changes(meta: Mapping, cfg: Any, name: str) -> Changes:
+    """Return what of a run's training differs from the config in its checkpoint ``name``."""
+    if not meta.get('cfg'):
+        say(f'resuming: {name} holds no config, settings are not compared')
+        return {}
+    try:
+        before = read_config_text(meta['cfg'])
+    except ValueError as error:
+        say(f'resuming: the config in {name} is not read ({error}), settings are not compared')
+        return {}
+    before, now = ({key: config[key] for key in TRAINING if key in config}
+                   for config in (before, plain(cfg)))
+    return {key: pair for key, pair in differences(before, now).items() if not HARMLESS.search(key)}
+
+
+def told(changes: Changes, most: int = 6) -> str:
+    """Return changes in words."""
+    parts = []
+    for key, (old, new) in changes.items():
+        before, now = (text if len(text := str(value)) <= 60 else f'{text[:60]}…'
+                       for value in (old, new))
+        parts.append(f'{key} {before} -> {now}')
+    return listing('', parts, most)
+
+
+def of(changes: Changes, pattern: re.Pattern | str) -> Changes:
+    """Return the changes whose names match."""
+    return {key: pair for key, pair in changes.items() if re.search(pattern, key)}

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.dist import get_world_size
@@ -16,68 +16,14 @@ from mmdense.checkpoints.filled import bare
 from mmdense.checkpoints.report import listing
 from mmdense.datasets.samplers import ResumableSampler
 
-from .config_text import plain, read_config_text
+from .config_text import Changes, of, read_changes, told
 from .launch import say
 
-#: parts of a config that a training follows; the others may change freely
-TRAINING = ('model', 'data_preprocessor', 'train_dataloader', 'train_cfg', 'optim_wrapper',
-            'param_scheduler', 'sync_bn')
-#: settings in these parts that change nothing of a run that goes on
-HARMLESS = re.compile(
-    r'(^|\.)(init_cfg|pretrained)(\.|$)'
-    r'|^train_dataloader\.(num_workers|persistent_workers|pin_memory|prefetch_factor|timeout)$'
-    r'|^train_cfg\.(val_\w+|dynamic_intervals.*|fast_forward_on_resume)$')
 #: settings that the rates follow from
 SCHEDULE = re.compile(
     r'^(param_scheduler(\.|$)|optim_wrapper\.(optimizer|paramwise_cfg|constructor)(\.|$))')
 LENGTH = re.compile(r'^train_cfg\.max_(iters|epochs)$')
 KIND = re.compile(r'^(train_cfg\.type|optim_wrapper\.(.+\.)?optimizer\.type)$')
-ABSENT = 'not set'
-
-Changes = dict[str, tuple[Any, Any]]
-
-
-def differences(old: Any, new: Any, name: str = '') -> Changes:
-    """Return (old, new) of the settings that differ, by dotted name; ``'not set'`` where none."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys: Iterable = dict.fromkeys([*old, *new])
-        pairs = [(key, old.get(key, ABSENT), new.get(key, ABSENT)) for key in keys]
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        pairs = [(str(place), *pair) for place, pair in enumerate(zip(old, new, strict=True))]
-    else:
-        return {} if old == new or repr(old) == repr(new) else {name: (old, new)}
-    return {place: pair for key, before, now in pairs
-            for place, pair in differences(before, now, f'{name}.{key}'.lstrip('.')).items()}
-
-
-def read_changes(meta: Mapping, cfg: Any, name: str) -> Changes:
-    """Return what of a run's training differs from the config in its checkpoint ``name``."""
-    if not meta.get('cfg'):
-        say(f'resuming: {name} holds no config, settings are not compared')
-        return {}
-    try:
-        before = read_config_text(meta['cfg'])
-    except ValueError as error:
-        say(f'resuming: the config in {name} is not read ({error}), settings are not compared')
-        return {}
-    before, now = ({key: config[key] for key in TRAINING if key in config}
-                   for config in (before, plain(cfg)))
-    return {key: pair for key, pair in differences(before, now).items() if not HARMLESS.search(key)}
-
-
-def told(changes: Changes, most: int = 6) -> str:
-    """Return changes in words."""
-    parts = []
-    for key, (old, new) in changes.items():
-        before, now = (text if len(text := str(value)) <= 60 else f'{text[:60]}…'
-                       for value in (old, new))
-        parts.append(f'{key} {before} -> {now}')
-    return listing('', parts, most)
-
-
-def of(changes: Changes, pattern: re.Pattern | str) -> Changes:
-    """Return the changes whose names match."""
-    return {key: pair for key, pair in changes.items() if re.search(pattern, key)}
 
 
 def refuse_other_weights(model: nn.Module, checkpoint: Mapping, changes: Changes,

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ import torch
 from references.run_tool import experiment, quickly, run_tool
 from references.toy import write_config
 
+from mmdense.datasets import samplers
 from mmdense.engine import launch
-from mmdense.engine.config_text import read_config_text
-from mmdense.engine.resuming import differences, read_changes
+from mmdense.engine.config_text import differences, read_changes, read_config_text
+from mmdense.engine.resuming import refuse_old_end
 from mmdense.errors import user_message
 
 ITERATIONS = 8      # of the first run, checkpoints at 4 and 8; the config's schedule has 12
@@ -171,6 +173,34 @@ def test_a_changed_batch_goes_on_at_the_place_of_the_run(work_dir, lines):
     assert done['meta']['data']['position'] == 32 + 4 * 6 + 2 * 2 and done['meta']['iter'] == 14
 
 
+def test_other_processes_go_on_at_the_place_of_the_run(monkeypatch):
+    """8 iterations of 4 images on 3 processes, then batches of 5 on 2."""
+    found = []
+    for rank in range(2):
+        monkeypatch.setattr(samplers, 'get_dist_info', lambda rank=rank: (rank, 2))
+        sampler = samplers.ResumableSampler(range(13), seed=0)
+        sampler.shift = 8 * 4 * 3 - 8 * 5 * 2
+        sampler.skip(8 * 5)
+        found += [sample.position for sample in islice(iter(sampler), 10)]
+    assert sorted(found) == list(range(96, 116))
+
+
+@pytest.mark.parametrize('schedule, refused', [
+    (dict(type='LinearLR', begin=0, end=3), None), ([], None),
+    ([dict(type='LinearLR', end=3), dict(type='CosineAnnealingLR', begin=3, end=12, T_max=9)],
+     'param_scheduler.1.end=20 param_scheduler.1.T_max=17$'),
+    ([dict(type='CosineAnnealingLR', begin=3, T_max=9)], 'param_scheduler.0.T_max=17$'),
+    (dict(type='MultiStepLR', milestones=[4], end=12), 'param_scheduler.end=20$'),
+    ([dict(type='PolyLR', end=20)], None)])
+def test_a_longer_run_needs_a_longer_schedule(schedule, refused):
+    changes = {'train_cfg.max_iters': (12, 20)}
+    if refused is None:
+        refuse_old_end(dict(param_scheduler=schedule), changes)
+    else:
+        with pytest.raises(ValueError, match=refused):
+            refuse_old_end(dict(param_scheduler=schedule), changes)
+
+
 @pytest.mark.situation('resuming', '`--resume` with more or fewer images', 'works',
                        'their order is a new one from there on, which is said')
 def test_other_images_are_said(work_dir, lines):
@@ -244,7 +274,8 @@ def test_the_text_of_a_config_is_read(text, expected):
 
 @pytest.mark.parametrize('text', ['import os', 'a = open("x")', 'a = 1 + 1', 'a = <object at 0x1>',
                                   'a = dict(**b)', 'a = [x for x in y]', 'print(1)',
-                                  'a = (lambda: 1)()', 'a = f"{b}"', 'a.b = 1', 'a = dict(b())'])
+                                  'a = (lambda: 1)()', 'a = f"{b}"', 'a.b = 1', 'a = dict(b())',
+                                  'a = {[1]: 2}', 'a = [[[[[[[[b()]]]]]]]]'])
 def test_a_program_is_refused(text):
     with pytest.raises(ValueError, match=r'no Python text|line 1'):
         read_config_text(text)
