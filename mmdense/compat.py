@@ -109,14 +109,18 @@ def install_backbone_weights() -> None:
     mmengine has no initialiser that comes last but its own ``Pretrained``; many backbones go on
     to initialise parts of themselves after theirs, and some never call it. So the builder of
     models takes this one out of the config, and the built module loads after its own
-    ``init_weights``.
+    ``init_weights``. Only registries of models get it: those that are there, and through mmengine's
+    also those that come later, which inherit its builder. ``build_from_cfg``, the builder of all
+    others, stays mmengine's own.
     """
-    from mmengine.registry import build_functions
+    from mmengine.registry import MODELS, build_model_from_cfg
 
-    from .checkpoints.initializer import build_with_weights
-    build = build_functions.build_from_cfg
-    if getattr(build, 'func', None) is not build_with_weights:
-        build_functions.build_from_cfg = functools.partial(build_with_weights, build)
+    from .checkpoints.initializer import build_model
+    registries = [MODELS]
+    for registry in registries:
+        if registry.build_func is build_model_from_cfg:
+            registry.build_func = functools.partial(build_model, build_model_from_cfg)
+        registries += registry.children.values()
 
 
 def install_label_checks() -> None:

@@ -3,11 +3,14 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+
+from .component_errors import component_message
 
 #: one frame of a printed stack: its file, its line of code, and what marks the place in it
 FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line .*\n {4}(?P<line>.*)\n(?: {4}.*\n)*',
@@ -28,15 +31,16 @@ def _worker_message(error: BaseException) -> str | None:
 def user_message(error: BaseException | None) -> str | None:
     """Return what to tell the user about ``error``, or None if it is nobody's known mistake.
 
-    A known mistake is an exception that a ``raise`` statement of this package raised. Exceptions
-    that others wrapped around one count as it, also over the border of a worker process.
+    A known mistake is an exception that a ``raise`` statement of this package raised, or one over
+    a component that a config names or fills wrongly. Exceptions that others wrapped around one
+    count as it, also over the border of a worker process.
     """
     while error is not None:
         frames = traceback.extract_tb(error.__traceback__)
         if frames and frames[-1].filename.startswith(PACKAGE) \
                 and (frames[-1].line or '').startswith('raise'):
             return str(error)
-        message = _worker_message(error)
+        message = _worker_message(error) or component_message(error)
         if message is not None:
             return message
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
@@ -46,13 +50,22 @@ def user_message(error: BaseException | None) -> str | None:
 def run_command(main: Callable[[], None]) -> None:
     """Run a tool's ``main``; a user's mistake prints ``error: …`` and ends with exit code 1.
 
-    With the environment variable ``MMDENSE_DEBUG=1`` the stack is shown as well.
+    Ctrl-C prints one line and ends with 130. With the environment variable ``MMDENSE_DEBUG=1`` the
+    stack is shown as well.
     """
+    debug = os.environ.get('MMDENSE_DEBUG') == '1'
     try:
         main()
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        signal.signal(signal.SIGINT, signal.SIG_IGN)     # a launcher passes it on once more
+        if os.environ.get('LOCAL_RANK', '0') == '0':     # it reaches all processes
+            print('interrupted', file=sys.stderr, flush=True)
+        sys.exit(130)
     except Exception as error:
         message = user_message(error)
-        if message is None or os.environ.get('MMDENSE_DEBUG') == '1':
+        if message is None or debug:
             raise
         if os.environ.get('LOCAL_RANK', '0') != '0':
             # all processes mostly make the same mistake: the first one speaks, and the launcher

@@ -101,7 +101,22 @@ def test_config_packages_are_the_installed_distributions():
 
 
 def test_set_up_twice_changes_nothing():
-    from mmengine.registry import build_functions
-    before = build_functions.build_from_cfg
+    import mmpretrain.registry
+    import mmseg.registry
+    from mmengine import registry
+    kinds = (registry.MODELS, mmseg.registry.MODELS, mmpretrain.registry.MODELS)
+    before = [kind.build_func for kind in kinds]
     compat.setup()
-    assert build_functions.build_from_cfg is before
+    assert [kind.build_func for kind in kinds] == before
+
+
+def test_mmengines_builder_stays_its_own():
+    """As mmengine's own tests of its registry ask for, of registries made before and after."""
+    from mmengine import registry
+    assert registry.Registry('cat').build_func is registry.build_from_cfg
+    assert registry.TRANSFORMS.build_func is registry.build_from_cfg
+    parent = registry.Registry('dog', scope='dog')
+    child = registry.Registry('hound', parent=parent, scope='hound')
+    assert child.build_func is registry.build_from_cfg
+    assert registry.Registry('pet', registry.build_model_from_cfg).build_func is (
+        registry.build_model_from_cfg)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from mmengine.registry import MODELS
@@ -11,6 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 from mmdense.checkpoints.reading import read_checkpoint
 from mmdense.datasets.samplers import ResumableSampler
 from mmdense.errors import run_command, user_message
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 class FaultyDataset(Dataset):
@@ -71,6 +74,34 @@ def test_command_prints_one_line_and_ends_with_one(capsys, monkeypatch):
     monkeypatch.setenv('MMDENSE_DEBUG', '1')
     with pytest.raises(ValueError, match='no samples'):
         run_command(lambda: ResumableSampler([], seed=0))
+
+
+@pytest.mark.situation('commands', 'Ctrl-C', 'works', 'one line, "interrupted", and exit code 130')
+def test_ctrl_c_prints_one_line(capsys, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.delenv('LOCAL_RANK', raising=False)
+    monkeypatch.setattr('signal.signal', lambda *_: None)       # the tests stay interruptible
+    with pytest.raises(SystemExit) as info:
+        run_command(interrupted)
+    assert info.value.code == 130
+    assert capsys.readouterr().err == 'interrupted\n'
+    monkeypatch.setenv('LOCAL_RANK', '1')       # it reaches all processes: the first one speaks
+    with pytest.raises(SystemExit):
+        run_command(interrupted)
+    assert capsys.readouterr().err == ''
+    monkeypatch.setenv('MMDENSE_DEBUG', '1')
+    with pytest.raises(KeyboardInterrupt):
+        run_command(interrupted)
+
+
+@pytest.mark.parametrize('tool', sorted(
+    str(path.relative_to(ROOT)) for path in (ROOT / 'tools').rglob('*.py')
+    if path.name != 'torchrun.py'))
+def test_every_tool_ends_ctrl_c_in_one_line(tool):
+    text = (ROOT / tool).read_text()
+    assert 'run_command(main)' in text or 'except KeyboardInterrupt' in text
 
 
 def test_a_missing_config_is_one_line_on_the_shell(repo, tmp_path):

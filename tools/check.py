@@ -1,16 +1,19 @@
-"""Say before a pretraining run what does not fit its data, and what it will cost.
+"""Say before a run what does not fit its data, and what it will cost.
 
 python tools/check.py configs/densecl_r18_camvid.py
 python tools/check.py configs/densecl_r50_folder.py --gpus 8 --cfg-options recipe=auto
+python tools/check.py configs/finetune/mocofcn_r18_camvid.py
 """
 from __future__ import annotations
 
 import argparse
 
+from mmengine.registry import DefaultScope
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mmdense.config_files import require_parts
 from mmdense.datasets.checks import check_dataset_paths
 from mmdense.engine.check import check_config
 from mmdense.engine.options import ConfigOptions
@@ -18,12 +21,14 @@ from mmdense.engine.recipe import apply_recipe, auto_changes, read_facts
 from mmdense.engine.run_config import load_config
 from mmdense.engine.settings import check_length
 from mmdense.errors import run_command
+from mmdense.evaluation.from_config import is_segmentor
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Check a pretraining config against its data')
-    parser.add_argument('config', help='pretraining config file')
+    parser = argparse.ArgumentParser(description='Check a config against its data')
+    parser.add_argument('config', help='config file, of pretraining or of a segmentor')
     parser.add_argument('--gpus', type=int, default=1, help='processes that will train')
+    parser.add_argument('--amp', action='store_true', help='it will train with --amp')
     parser.add_argument('--no-measure', action='store_true', help='skip the small timed steps')
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions,
                         help='override settings, key=value')
@@ -33,12 +38,16 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg = load_config(args)
-    if cfg.get('train_dataloader'):
-        check_dataset_paths(cfg.train_dataloader.dataset, 'train_dataloader')
+    require_parts(cfg, args.config, ('train_dataloader', 'train_cfg', 'optim_wrapper'))
+    for name in ('train_dataloader', 'val_dataloader'):     # as tools/train.py
+        if cfg.get(name):
+            check_dataset_paths(cfg[name].dataset, name)
     check_length(cfg)
     apply_recipe(cfg, args.gpus)
     facts = read_facts(cfg, args.gpus)
-    findings = check_config(cfg, facts, measure=not args.no_measure)
+    findings = check_config(cfg, facts, measure=not args.no_measure, amp=args.amp)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
+        segmentor = is_segmentor(cfg)
     table = Table(title=f'{args.config}, recipe {cfg.get("recipe", "published")}')
     for column in ('', 'subject', 'finding'):
         table.add_column(column)
@@ -47,7 +56,8 @@ def main() -> None:
                       escape(finding.text))
     console = Console()
     console.print(table)
-    if not all(f.fits for f in findings) and cfg.get('recipe', 'published') == 'published':
+    if not all(f.fits for f in findings) and not segmentor and \
+            cfg.get('recipe', 'published') == 'published':
         console.print('The auto recipe (--cfg-options recipe=auto) would set:')
         for name, value in auto_changes(cfg, facts).items():
             console.print(f'  {name} = {value}', highlight=False)

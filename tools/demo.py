@@ -17,6 +17,9 @@ import sys
 import time
 from pathlib import Path
 
+from mmdense.errors import run_command
+from mmdense.outputs import make_output_folder
+
 PRETRAIN = 'configs/densecl_r18_shapes.py'
 FINETUNE = 'configs/finetune/mocofcn_r18_shapes.py'
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,7 +80,7 @@ def main() -> None:
     args, start = parse_args(), time.time()
     os.chdir(ROOT)
     work_dir = Path(args.work_dir or f'work_dirs/demo/seed{args.seed}')
-    work_dir.mkdir(parents=True, exist_ok=True)
+    make_output_folder(work_dir, '--work-dir')
     run(['tools/dist_train.sh', PRETRAIN, str(args.processes), '--work-dir',
          str(work_dir / 'densecl'), '--resume', '--cfg-options', f'randomness.seed={args.seed}'],
         work_dir / 'densecl.log')
@@ -104,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -26,8 +26,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from mmdense.config_files import require_checkpoint, require_parts
 from mmdense.engine.options import ConfigOptions
-from mmdense.engine.run_config import load_config, require_checkpoint
+from mmdense.engine.run_config import load_config
 from mmdense.errors import run_command
 from mmdense.evaluation.best_layer import CHOICE, choose_layer
 from mmdense.evaluation.dilation import find_stages, stage_strides
@@ -35,6 +36,7 @@ from mmdense.evaluation.from_config import build_data, build_random, load_traine
 from mmdense.evaluation.measuring import Request, measure
 from mmdense.evaluation.protocols import PROTOCOLS, beside_random, decimals
 from mmdense.evaluation.report import to_json, write_file
+from mmdense.outputs import check_output_file, make_output_folder
 from mmdense.tables.finetuning import check_finetuning, finetune
 
 
@@ -155,11 +157,22 @@ def measure_frozen(cfg: Config, args: argparse.Namespace, request: Request) -> d
                 results=results)
 
 
+def make_places(args: argparse.Namespace) -> None:
+    """Make the folders that are written into, before anything is measured."""
+    if args.json:
+        check_output_file(args.json, '--json')
+    for name in ('cache', 'predictions', 'work_dir'):
+        if getattr(args, name):
+            make_output_folder(getattr(args, name), f'--{name.replace("_", "-")}')
+
+
 def main() -> None:
     args = parse_args()
     MMLogger.get_instance('evaluate', log_level='INFO')      # shows the report of the weights
-    cfg = load_config(args)
     require_checkpoint(args.checkpoint)
+    cfg = load_config(args)
+    require_parts(cfg, args.config)
+    make_places(args)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     frozen = tuple(protocol for protocol in args.protocol if protocol != 'finetune')
     report = dict(config=args.config, checkpoint=args.checkpoint, seed=args.seed)

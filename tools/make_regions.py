@@ -25,6 +25,7 @@ from mmdense.datasets.transforms.loading import read_image
 from mmdense.datasets.unlabelled import find_images
 from mmdense.engine.checkpoint_hook import write_whole
 from mmdense.errors import run_command
+from mmdense.outputs import make_output_folder
 from mmdense.regions import METHODS, make_folder, read_regions, region_file
 from mmdense.regions.folder import Made, summary
 from mmdense.regions.sheet import contact_sheet, draw_regions, encode_sheet
@@ -106,6 +107,7 @@ def report(made: list[Made]) -> None:
 def main() -> None:
     args = parse_args()
     files = find_images(args.images)
+    make_output_folder(args.out, 'OUT')
     made = make_all(args, files)
     good = [one for one in made if one.error is None]
     report(made)

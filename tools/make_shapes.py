@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mmdense.datasets.generate import SCENE_COUNTS, ensure_objects, ensure_scenes
 from mmdense.errors import run_command
+from mmdense.outputs import make_output_folder
 
 
 def parse_args() -> argparse.Namespace:
@@ -30,6 +31,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    make_output_folder(args.out, '--out')
     scenes, objects = args.out / 'shapes', args.out / 'shapes_objects'
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
                TimeRemainingColumn())

@@ -7,14 +7,15 @@ from __future__ import annotations
 import argparse
 import os
 
-from mmengine.config import Config
-from mmengine.registry import RUNNERS
+from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
 from mmdense.checkpoints.load_report_hook import watch_weights
+from mmdense.config_files import require_checkpoint, require_parts
 from mmdense.engine.options import ConfigOptions
-from mmdense.engine.run_config import load_config, prepare, require_checkpoint, use_tta
+from mmdense.engine.run_config import load_config, prepare, use_tta
 from mmdense.errors import run_command
+from mmdense.evaluation.testing import paint_predictions, write_predictions
 
 
 def parse_args() -> argparse.Namespace:
@@ -38,25 +39,19 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:
-    """Turn the visualization hook on."""
-    hook = cfg.default_hooks.setdefault('visualization', dict(type='SegVisualizationHook'))
-    hook.update(draw=True, show=args.show, wait_time=args.wait_time)
-    if args.show_dir:
-        cfg.visualizer.save_dir = args.show_dir
-
-
 def main() -> None:
     args = parse_args()
-    cfg = load_config(args)
     require_checkpoint(args.checkpoint)
+    cfg = load_config(args)
+    require_parts(cfg, args.config, ('test_dataloader', 'test_cfg', 'test_evaluator'))
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.show or args.show_dir:
-        draw_predictions(cfg, args)
+        paint_predictions(cfg, args.show, args.show_dir, args.wait_time)
     if args.tta:
         use_tta(cfg)
     if args.out:
-        cfg.test_evaluator.update(output_dir=args.out, keep_results=True)
+        write_predictions(cfg, args.out)
     prepare(cfg, ('test_dataloader',))
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     watch_weights(runner)

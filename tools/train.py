@@ -7,6 +7,7 @@ import os
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmdense.config_files import require_parts
 from mmdense.engine.options import ConfigOptions
 from mmdense.engine.recipe import apply_recipe
 from mmdense.engine.resuming import ResumeHook
@@ -37,6 +38,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg = load_config(args)
+    require_parts(cfg, args.config, ('train_dataloader', 'train_cfg', 'optim_wrapper'))
     prepare(cfg, ('train_dataloader', 'val_dataloader'))
     check_length(cfg)
     apply_recipe(cfg)

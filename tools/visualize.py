@@ -19,9 +19,13 @@ from mmengine.runner import CheckpointLoader, load_checkpoint
 from mmseg.models import BaseSegmentor
 
 from mmdense.checkpoints.filled import encoder_parts, refuse_unfilled
+from mmdense.config_files import require_checkpoint, require_parts
+from mmdense.datasets.checks import check_dataset_paths
 from mmdense.engine.options import ConfigOptions
-from mmdense.engine.run_config import load_config, require_checkpoint
+from mmdense.engine.run_config import load_config
 from mmdense.errors import run_command
+from mmdense.evaluation.from_config import is_segmentor
+from mmdense.outputs import make_output_folder
 from mmdense.visualization import ImageFiles, draw_report, draw_segmentations, find_pipeline
 
 
@@ -67,13 +71,20 @@ def main() -> None:
     args = parse_args()
     require_checkpoint(args.checkpoint)
     cfg = load_config(args)
+    require_parts(cfg, args.config)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
+    require_parts(cfg, args.config,
+                  ('test_dataloader' if is_segmentor(cfg) else 'train_dataloader',))
+    make_output_folder(args.out, '--out')
     model = load_model(cfg, args.checkpoint)
     if isinstance(model, BaseSegmentor):
+        check_dataset_paths(cfg.test_dataloader.dataset, 'test_dataloader')
         dataset = DATASETS.build(cfg.test_dataloader.dataset)
         paths = draw_segmentations(model, dataset, args.out, args.num)
     else:
         dataset = cfg.train_dataloader.dataset
+        if not args.images:
+            check_dataset_paths(dataset, 'train_dataloader', labels=False)
         dataset = (ImageFiles(args.images, find_pipeline(dataset)) if args.images
                    else DATASETS.build(dataset))
         paths = draw_report(model, dataset, args.out, len(args.images or ()) or args.num,

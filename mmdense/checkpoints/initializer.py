@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from mmengine.logging import print_log
+from mmengine.model import Sequential
 from mmengine.model.weight_init import update_init_info
 from mmengine.registry import Registry
 from mmengine.runner import CheckpointLoader
@@ -99,7 +100,7 @@ def build_with_weights(build: Callable[..., Any], cfg: Any, registry: Registry,
     """Build a module; one with our ``init_cfg`` loads it after its own ``init_weights``.
 
     Args:
-        build: mmengine's ``build_from_cfg``.
+        build: mmengine's ``build_model_from_cfg``.
         cfg, registry, default_args: its arguments.
 
     Raises:
@@ -126,6 +127,15 @@ def build_with_weights(build: Callable[..., Any], cfg: Any, registry: Registry,
     module.weights_from = PretrainedBackbone(**arguments)
     module.init_weights = functools.partial(initialize_and_load, module)
     return module
+
+
+def build_model(build: Callable[..., Any], cfg: Any, registry: Registry,
+                default_args: dict | None = None) -> Any:
+    """Build a module, or one after another of a list; stands in for ``build_model_from_cfg``."""
+    if isinstance(cfg, list):
+        return Sequential(*(build_with_weights(build, one, registry, default_args)
+                            for one in cfg))
+    return build_with_weights(build, cfg, registry, default_args)
 
 
 def initialize_and_load(module: nn.Module) -> None:

@@ -14,6 +14,15 @@ import torch
 
 from .frozen_types import safe_globals, thaw
 
+#: types that only hold values and that torch can read once they are allowed (it fills no deque and
+#: no defaultdict); a function never belongs here
+HARMLESS = re.compile(
+    r'pathlib(\._local)?\.(Pure)?(Posix|Windows)?Path'
+    r'|datetime\.(datetime|date|time|timedelta|timezone)'
+    r'|builtins\.(list|dict|set|frozenset|tuple|int|float|complex|str|bool|bytearray|range)'
+    r'|(decimal\.Decimal|fractions\.Fraction|uuid\.UUID)'
+    r'|mmengine\.config\.config\.ConfigDict'
+    r'|numpy\.(bool|u?int(8|16|32|64)|float(16|32|64)|complex(64|128)|str)_?')
 WEIGHT_SUFFIXES = ('.pth', '.pt', '.tar', '.bin', '.safetensors')
 
 
@@ -85,12 +94,32 @@ def refusal(source: Path | IO[bytes], error: Exception) -> ValueError:
     """Return the one-line error for a file that torch's restricted unpickler gave up on."""
     name = source if isinstance(source, Path) else 'the stream'
     found = re.search(r"GLOBAL ([\w.'()]+)", str(error))
-    names = [found.group(1)] if found else named_globals(source)
+    unsafe = unsafe_globals(source)
+    names = [found.group(1)] if found else [] if unsafe == [] else named_globals(source)
     if names and (found or isinstance(error, pickle.UnpicklingError)):
         return ValueError(
             f'{name} refused: its pickle asks for {", ".join(names[:3])}, which no checkpoint '
-            'needs; nothing of it was executed')
+            f'needs; nothing of it was executed{how_to_allow(unsafe or [])}')
     return ValueError(f'{name} is not a checkpoint, or only a part of one: {first_line(error)}')
+
+
+def unsafe_globals(source: Path | IO[bytes]) -> list[str] | None:
+    """Return what a file's pickle asks for beyond what may be read; None if torch cannot tell."""
+    try:
+        with torch.serialization.safe_globals(safe_globals()):
+            return torch.serialization.get_unsafe_globals_in_checkpoint(source)
+    except Exception:       # no zip file of torch's
+        return None
+
+
+def how_to_allow(names: list[str]) -> str:
+    """Return how to read a file whose pickle asks for these, if all are plain values; else ''."""
+    if not names or not all(HARMLESS.fullmatch(name) for name in names):
+        return ''
+    modules = sorted({name.rpartition('.')[0] for name in names})
+    return ('. These are plain values: if you trust the file, name a module with these lines in '
+            f'custom_imports of the config: import torch, {", ".join(modules)}; '
+            f'torch.serialization.add_safe_globals([{", ".join(sorted(names))}])')
 
 
 def first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Look at a pretraining config before it runs: what fits the data, what does not, what it costs."""
+"""Look at a config before it runs: what fits the data, what does not, what it costs."""
 from __future__ import annotations
 
 import copy
@@ -22,6 +22,7 @@ from mmdense.structures import Views
 
 from .bands_hook import watch_bands
 from .check_images import check_images
+from .check_settings import check_classes, check_precision, check_schedule
 from .finding import Finding
 from .recipe import RunFacts
 
@@ -91,9 +92,14 @@ def check_method(model: dict, facts: RunFacts) -> Iterator[Finding]:
 
 def check_learning_rate(cfg: Config, facts: RunFacts) -> Iterator[Finding]:
     """Compare the learning rate's batch with the run's."""
-    lr = cfg.optim_wrapper['optimizer']['lr']
+    lr = cfg.optim_wrapper['optimizer'].get('lr')
     scale = cfg.get('auto_scale_lr') or {}
-    base = scale.get('base_batch_size', facts.batch)
+    if lr is None or 'base_batch_size' not in scale:
+        yield Finding(True, 'learning rate', f"{'the default' if lr is None else lr} for a batch "
+                      f'of {facts.batch}; auto_scale_lr.base_batch_size would say for which one '
+                      'it was chosen')
+        return
+    base = scale['base_batch_size']
     fits = base == facts.batch or scale.get('enable', False)
     yield Finding(fits, 'learning rate', f'{lr} is for a batch of {base}, this one is '
                   f'{facts.batch}' + ('' if fits else f': linearly {lr * facts.batch / base:.3g} '
@@ -183,13 +189,19 @@ def check_cost(model: nn.Module, cfg: Config, facts: RunFacts) -> Iterator[Findi
                   'optimiser')
 
 
-def check_config(cfg: Config, facts: RunFacts, measure: bool = True) -> list[Finding]:
-    """Return all findings on a pretraining config; ``measure`` also runs small steps."""
+def check_config(cfg: Config, facts: RunFacts, measure: bool = True,
+                 amp: bool = False) -> list[Finding]:
+    """Return all findings on a config; ``measure`` also runs small steps, ``amp`` as ``--amp``.
+
+    Of a fine-tuning config: those on data, rate, schedule, BatchNorm and the heads' classes.
+    """
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
         model = MODELS.build(copy.deepcopy(cfg.model))
     if torch.cuda.is_available():
         model.cuda()
     watch_bands(model)
     findings = [*check_data(cfg, facts), *check_images(cfg, model), *check_method(cfg.model, facts),
-                *check_learning_rate(cfg, facts), *check_batch_norm(model, cfg, facts)]
+                *check_learning_rate(cfg, facts), *check_schedule(cfg, facts),
+                *check_classes(cfg), *check_precision(cfg, amp),
+                *check_batch_norm(model, cfg, facts)]
     return findings + (list(check_cost(model, cfg, facts)) if measure else [])

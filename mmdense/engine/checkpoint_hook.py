@@ -9,6 +9,7 @@ from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.runner import Runner
 
+from mmdense.outputs import make_output_folder
 from mmdense.registry import HOOKS
 
 from .due_evaluation import make_up_evaluation, note_evaluation
@@ -17,7 +18,7 @@ from .due_evaluation import make_up_evaluation, note_evaluation
 def write_whole(content: bytes, path: str | Path) -> None:
     """Write a file so that ``path`` holds the old bytes or all of the new ones at any moment."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_output_folder(path.parent, path.name)
     partial = path.with_name(f'.{path.name}.partial')
     with open(partial, 'wb') as file:
         file.write(content)

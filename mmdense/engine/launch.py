@@ -14,6 +14,17 @@ from mmengine.logging import print_log
 
 #: wrappers of mmengine that a CPU process replaces
 DDP = (None, 'MMDistributedDataParallel', 'mmengine.MMDistributedDataParallel')
+#: launcher -> what it tells each process, and what to type instead of the tool by itself
+ENVIRONMENTS = {
+    'pytorch': (('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
+                'tools/dist_train.sh CONFIG PROCESSES, or tools/dist_test.sh CONFIG CHECKPOINT '
+                'PROCESSES'),
+    'slurm': (('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
+              'tools/slurm_train.sh PARTITION JOB_NAME CONFIG'),
+    'mpi': (('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE',
+             'MASTER_ADDR'),
+            'mpirun -np PROCESSES -x MASTER_ADDR=ADDRESS python TOOL CONFIG --launcher mpi'),
+}
 
 #: launcher -> environment variables of the number of processes and of this one's number
 ENVIRONMENT = {'pytorch': ('WORLD_SIZE', 'RANK'), 'slurm': ('SLURM_NTASKS', 'SLURM_PROCID'),
@@ -43,6 +54,21 @@ def leave_group() -> None:
     gc.collect()
     if is_distributed():
         torch.distributed.destroy_process_group()
+
+
+def check_launcher(launcher: str) -> None:
+    """Look for what a launcher leaves in the environment of the processes that it starts.
+
+    Raises:
+        ValueError: a variable is missing: the tool was not started by this launcher.
+    """
+    variables, command = ENVIRONMENTS.get(launcher, ((), ''))
+    missing = [name for name in variables if name not in os.environ]
+    if missing and not is_distributed():
+        raise ValueError(f'--launcher {launcher}: {", ".join(missing)} '
+                         f'{"is" if len(missing) == 1 else "are"} not set in the environment, so '
+                         f'it did not start this process; type {command}, or leave --launcher '
+                         'out for one process')
 
 
 def start_processes(cfg: Config) -> None:

@@ -64,8 +64,7 @@ def read_facts(cfg: Config, processes: int | None = None) -> RunFacts:
     """
     loader, train = cfg.get('train_dataloader'), cfg.get('train_cfg') or {}
     if not loader or 'batch_size' not in loader:
-        raise ValueError('the config has no train_dataloader.batch_size: a pretraining config is '
-                         'expected')
+        raise ValueError('the config has no train_dataloader.batch_size')
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
         dataset = DATASETS.build(copy.deepcopy(loader['dataset']))
     processes = processes or count_processes(cfg.get('launcher'))

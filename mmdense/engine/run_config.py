@@ -10,9 +10,11 @@ from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
+from mmdense.config_files import read_config
 from mmdense.datasets.checks import check_dataset_paths
+from mmdense.outputs import make_output_folder
 
-from .launch import start_processes
+from .launch import check_launcher, start_processes
 from .options import merge_options
 from .settings import fit_workers
 
@@ -23,12 +25,10 @@ def load_config(args: Namespace) -> Config:
     ``args.cfg_options`` become values with the types that the config gives them.
 
     Raises:
-        FileNotFoundError: there is no such config.
-        ValueError: an option that would change nothing, or that does not fit the config.
+        FileNotFoundError, ValueError: what :func:`mmdense.config_files.read_config` raises, or an
+            option that would change nothing, or that does not fit the config.
     """
-    if '::' not in args.config and not os.path.isfile(args.config):
-        raise FileNotFoundError(f'config {args.config}: no such file (looked in {os.getcwd()})')
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     args.cfg_options = merge_options(cfg, args.cfg_options)
     cfg.launcher = getattr(args, 'launcher', 'none')
     cfg.work_dir = (getattr(args, 'work_dir', None) or cfg.get('work_dir')
@@ -36,27 +36,23 @@ def load_config(args: Namespace) -> Config:
     return cfg
 
 
-def require_checkpoint(path: str) -> None:
-    """Look for a checkpoint before anything is built; a URL is not looked up.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-    """
-    if '://' not in path and not os.path.isfile(path):
-        raise FileNotFoundError(f'checkpoint {path}: no such file (looked in {os.getcwd()})')
-
-
 def prepare(cfg: Config, loaders: tuple[str, ...]) -> None:
-    """Do what comes before the runner: start the processes, fit and look for the datasets.
+    """Do what comes before the runner: processes, workers, a look for the datasets, the work_dir.
 
     Args:
         loaders: the data loaders that this run reads, such as ``('train_dataloader',)``.
+
+    Raises:
+        FileNotFoundError, OSError, ValueError: the launcher's environment, a dataset or the
+            work_dir is not as it should be.
     """
+    check_launcher(cfg.launcher)
     start_processes(cfg)
     fit_workers(cfg)
     for name in loaders:
         if cfg.get(name):
             check_dataset_paths(cfg[name].dataset, name)
+    make_output_folder(cfg.work_dir, 'work_dir')
 
 
 def use_amp(cfg: Config, wanted: bool) -> None:

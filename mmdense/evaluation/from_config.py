@@ -95,6 +95,21 @@ def _with_pipeline(dataset: dict, pipeline: list[dict]) -> dict:
     return {**dataset, 'pipeline': pipeline}
 
 
+def _steps_without_labels(steps: list) -> list:
+    """Return a pipeline without the steps that load or check labels, also inside of steps."""
+    found = []
+    for step in steps:
+        if isinstance(step, (list, tuple)):         # alternatives of TestTimeAug
+            step = _steps_without_labels(step)
+        elif 'Annotations' in str(step['type']):    # load, check
+            continue
+        elif isinstance(step.get('transforms'), (list, tuple)):
+            step = {**step, 'transforms': _steps_without_labels(step['transforms'])}
+        if step:
+            found.append(step)
+    return found
+
+
 def _without_labels(dataset: dict) -> dict:
     """Return a dataset's config, and those inside, whose pipelines load no labels."""
     found = dict(dataset)
@@ -103,12 +118,11 @@ def _without_labels(dataset: dict) -> dict:
     if found.get('datasets'):
         found['datasets'] = [_without_labels(part) for part in found['datasets']]
     if found.get('pipeline'):
-        found['pipeline'] = [step for step in found['pipeline']
-                             if 'LoadAnnotations' not in str(step['type'])]
+        found['pipeline'] = _steps_without_labels(found['pipeline'])
     return found
 
 
-def _checked(loader: dict, where: str, labels: bool) -> dict:
+def where_labelled(loader: dict, where: str, labels: bool) -> dict:
     """Return a loader's config whose files are there; label maps that are not needed may miss."""
     try:
         check_dataset_paths(loader['dataset'], where)
@@ -215,7 +229,7 @@ def build_data(cfg: Config, name: str, labels: bool = True) -> EvaluationData:
             images or labels, or they have different classes.
     """
     memory, queries, loop, *places = _parts(cfg, name, is_segmentor(cfg), labels)
-    loaders = [_checked(loader, where, labels)
+    loaders = [where_labelled(loader, where, labels)
                for loader, where in zip((memory, queries), places, strict=True)]
     built = [build_dataset(loader, part)
              for loader, part in zip(loaders, ('memory', 'query'), strict=True)]

@@ -23,6 +23,7 @@ import torch
 
 import mmdense
 from mmdense.engine.checkpoint_hook import write_whole
+from mmdense.outputs import make_output_folder
 
 from .steps import RESULT, Step
 
@@ -48,7 +49,7 @@ def locked(work_dir: Path) -> Iterator[int]:
     Raises:
         ValueError: another run owns it.
     """
-    work_dir.mkdir(parents=True, exist_ok=True)
+    make_output_folder(work_dir, '--work-dir')
     with open(work_dir / '.lock', 'a') as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,6 +9,9 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.textpath import TextPath
+
+from mmdense.outputs import make_output_folder
 
 RIGHT, WRONG, HIDDEN = '#1a9850', '#d73027', '#9e9e9e'
 UNLABELLED = (255, 255, 255)
@@ -24,7 +27,7 @@ def shown(image: np.ndarray) -> np.ndarray:
 def save(figure: Figure, path: str | Path) -> Path:
     """Write a figure as PNG, whole or not at all."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_output_folder(path.parent, path.name)
     part = path.with_suffix('.part')
     figure.savefig(part, format='png', dpi=110, facecolor='white')
     os.replace(part, path)
@@ -115,6 +118,22 @@ def paint(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
     return table[np.asarray(labels, np.uint8)]
 
 
+def _add_legend(figure: Figure, colours: Mapping[str, Sequence[int]]) -> None:
+    """Add a legend below, in as many columns as fit; the figure grows by its height."""
+    if not colours:
+        return
+    width, height = figure.get_size_inches()
+    entry = max(TextPath((0, 0), name, size=9).get_extents().width for name in colours) / 72
+    entry += 0.65       # the patch, and the space around it
+    columns = min(max(int(width / entry), 1), len(colours))
+    lines = -(-len(colours) // columns)
+    figure.set_size_inches(max(width, entry), height + 0.19 * lines + 0.15)
+    patches = [Patch(facecolor=np.array(colour) / 255, edgecolor='grey', linewidth=0.5, label=name)
+               for name, colour in colours.items()]
+    figure.legend(handles=patches, loc='outside lower center', frameon=False, fontsize=9,
+                  ncols=columns)
+
+
 def draw_predictions(images: Sequence[np.ndarray],
                      predictions: Sequence[np.ndarray] | Mapping[str, Sequence[np.ndarray]],
                      labels: Sequence[np.ndarray], palette: Sequence[Sequence[int]],
@@ -126,9 +145,11 @@ def draw_predictions(images: Sequence[np.ndarray],
         predictions: (H, W) class ids for each image, or several such lists by name (rows).
         labels: (H, W) class ids; 255 = unlabelled, white.
         palette: (r, g, b) of each class.
-        classes: names for a legend.
+        classes: names for a legend of those that occur.
     """
     rows = predictions if isinstance(predictions, Mapping) else {'prediction': predictions}
+    occurring = sorted({int(number) for maps in (*rows.values(), labels) for one in maps
+                        for number in np.unique(one)})
     rows = {'image': images,
             **{name: [paint(p, palette) for p in maps] for name, maps in rows.items()},
             'label': [paint(label, palette) for label in labels]}
@@ -139,8 +160,6 @@ def draw_predictions(images: Sequence[np.ndarray],
         for axis, drawn in zip(line, maps, strict=True):
             axis.imshow(drawn, interpolation='nearest' if name != 'image' else 'lanczos')
     if classes:
-        patches = [Patch(facecolor=np.array(colour) / 255, edgecolor='grey', linewidth=0.5,
-                         label=name) for name, colour in zip(classes, palette, strict=False)]
-        figure.legend(handles=patches, loc='outside lower center', frameon=False, fontsize=9,
-                      ncols=min(len(patches), 3 * len(images)))
+        _add_legend(figure, {classes[number]: palette[number] for number in occurring
+                             if number < min(len(classes), len(palette))})
     return figure

@@ -45,8 +45,15 @@ def overlapping_views(dataset: Sequence[dict], index: int) -> dict:
     """Return the sample, of a few draws of an image's views, whose first two share most.
 
     The same one every time: draws are told apart by their place in a sampler's order.
+
+    Raises:
+        ValueError: the dataset gives no views.
     """
     draws = [dataset[SampleIndex(index, 0, position)] for position in range(DRAWS)]
+    if 'boxes' not in draws[0]['data_samples']:
+        raise ValueError(f'the dataset ({type(dataset).__name__}) gives '
+                         f'{type(draws[0]["data_samples"]).__name__}, no views to draw; expected '
+                         'a pipeline of pretraining, which ends in mmdense.PackViews')
     boxes = [draw['data_samples'].boxes.tolist() for draw in draws]
     shared = [box_iou(*box[:2]) if len(box) > 1 else 0 for box in boxes]
     return draws[shared.index(max(shared))]

@@ -5,7 +5,8 @@ import copy
 
 import pytest
 import torch
-from mmengine.registry import DefaultScope
+from mmengine.registry import MODELS as ROOT
+from mmengine.registry import DefaultScope, Registry
 from mmpretrain.registry import MODELS as PRETRAIN
 from mmseg.registry import MODELS
 from references.backbones import (
@@ -24,6 +25,21 @@ from mmdense.registry import MODELS as DENSE
 def test_alone(tmp_path, name):
     state = weights(BACKBONES[name], tmp_path / 'a.pth', 'backbone.')
     module = build(BACKBONES[name], init_cfg=from_file(tmp_path / 'a.pth'))
+    module.init_weights()
+    assert_loaded(module, state)
+
+
+@pytest.mark.parametrize('make', [
+    lambda cfg: MODELS.build([cfg])[0],
+    lambda cfg: MODELS.build(cfg, default_args=dict(norm_eval=True)),
+    lambda cfg: Registry('model', parent=ROOT, scope='later').build(
+        dict(cfg, type=f'mmseg.{cfg["type"]}'))],
+    ids=['list', 'default arguments', 'a registry made later'])
+def test_by_every_way_of_the_registry(tmp_path, make):
+    name = 'mmseg ResNet'
+    state = weights(BACKBONES[name], tmp_path / 'a.pth', 'backbone.')
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        module = make(dict(BACKBONES[name], init_cfg=from_file(tmp_path / 'a.pth')))
     module.init_weights()
     assert_loaded(module, state)
 

@@ -2,14 +2,22 @@
 from __future__ import annotations
 
 import argparse
+import collections
+import datetime
+import decimal
+import os
 import pickle
 import pickletools
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config, ConfigDict
 from mmengine.logging import HistoryBuffer
 from references.hostile import Payload, hostile
 from safetensors.torch import save_file
@@ -167,6 +175,47 @@ def test_not_a_checkpoint(tmp_path, kind):
         read_checkpoint(path)
     assert '\n' not in str(caught.value) and 'weights_only' not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+@pytest.fixture
+def no_globals():
+    before = torch.serialization.get_safe_globals()
+    yield
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals(before)
+
+
+@pytest.mark.parametrize('value', [
+    pytest.param(Path('/a/b'), id='path', marks=pytest.mark.situation(
+        'security', 'a checkpoint that holds a path, a date, a ConfigDict or a numpy type beside '
+        'its weights', 'error', 'refused; the line says which two lines of code allow it')),
+    datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC), ConfigDict(a=dict(b=[1])),
+    np.float64, decimal.Decimal('1.5')])
+def test_plain_values_are_refused_and_it_is_said_how_to_allow_them(tmp_path, value, no_globals):
+    path = saved(tmp_path / 'a.pth', dict(a=torch.ones(1), value=value))
+    with pytest.raises(ValueError, match='plain values: if you trust the file') as caught:
+        read_checkpoint(path)
+    said = str(caught.value)
+    assert '\n' not in said
+    # typed as the message says: a module, and a config that names it
+    (tmp_path / 'allowed_here.py').write_text(said.partition('of the config: ')[2])
+    with mock.patch.object(sys, 'path', [str(tmp_path), *sys.path]):
+        sys.modules.pop('allowed_here', None)
+        (tmp_path / 'config.py').write_text("custom_imports = dict(imports=['allowed_here'])")
+        Config.fromfile(tmp_path / 'config.py')
+    assert read_checkpoint(path)['value'] == value
+
+
+@pytest.mark.parametrize('value', [
+    pytest.param(eval, id='eval', marks=pytest.mark.situation(
+        'security', 'a checkpoint that names eval, os.system or subprocess beside harmless values',
+        'error', 'refused, and nothing is said of allowing it')),
+    os.system, subprocess.Popen, (Path('a'), os.system), [ConfigDict(a=1), eval],
+    collections.deque([1])])
+def test_nothing_else_is_told_how_to_be_allowed(tmp_path, value):
+    with pytest.raises(ValueError, match='refused: its pickle asks for') as caught:
+        read_checkpoint(saved(tmp_path / 'a.pth', dict(a=value)))
+    assert 'add_safe_globals' not in str(caught.value)
 
 
 def test_other_zip(tmp_path):

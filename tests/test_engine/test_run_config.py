@@ -6,11 +6,11 @@ from argparse import Namespace
 import pytest
 from mmengine.config import Config
 
+from mmdense.config_files import require_checkpoint
 from mmdense.engine import run_config
 from mmdense.engine.run_config import (
     latest_checkpoint,
     load_config,
-    require_checkpoint,
     resume_latest,
     use_amp,
     use_tta,

@@ -284,7 +284,9 @@ def test_results_are_printed_before_a_file_fails(run, folder, capsys, monkeypatc
     assert not list((folder / 'full').iterdir())
     with pytest.raises(SystemExit):
         run('net.pth', '--no-random', '--protocol', 'statistics', '--json', 'net.pth/found.json')
-    assert 'error: --json net.pth/found.json could not be written' in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert 'error: --json net.pth: net.pth is a file, expected a folder' in said.err
+    assert not said.out         # before anything was measured
 
 
 def test_what_could_not_be_measured_is_null():

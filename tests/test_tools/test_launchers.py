@@ -54,6 +54,20 @@ def test_a_process_that_is_killed_is_named(tmp_path):
     assert done.stderr == f'error: process 1 was ended by signal {int(signal.SIGKILL)}\n'
 
 
+def test_an_interrupted_launcher_shows_no_stack(tmp_path):
+    # process 0 interrupts torchrun, as Ctrl-C does; each process ends as a tool of ours
+    done = run_torchrun(tmp_path, """
+try:
+    if rank == 0:
+        time.sleep(1)
+        os.kill(os.getppid(), 2)
+    time.sleep(60)
+except KeyboardInterrupt:
+    sys.exit(130)""")
+    assert done.returncode == 130
+    assert done.stderr == ''
+
+
 def test_scripts_ask_for_what_is_missing():
     for script, arguments, said in (('dist_train.sh', ['c.py'], 'usage: '),
                                     ('dist_test.sh', ['c.py', 'x.pth'], 'usage: '),

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 
 from mmdense.visualization import draw_predictions
@@ -30,6 +32,26 @@ def test_predictions_stand_beside_labels(tmp_path):
     alone = cv2.imread(str(save(draw_predictions(images, maps, maps, palette),
                                 tmp_path / 'q.png')))
     assert alone.shape[0] < drawn.shape[0] and not has_colour(alone, palette[2])
+
+
+@pytest.mark.parametrize('count, images', [(2, 1), (7, 1), (7, 6), (21, 2), (150, 3)])
+def test_the_legend_stands_inside_the_figure(count, images):
+    names = [f'class of number {number}' for number in range(count)]
+    maps = [np.resize(np.arange(count, dtype=np.uint8), (12, 16))] * images
+    figure = draw_predictions([np.zeros((12, 16, 3), np.uint8)] * images, maps, maps,
+                              [[number, 0, 0] for number in range(count)], names)
+    FigureCanvasAgg(figure).draw()
+    legend, whole = figure.legends[0].get_window_extent(), figure.bbox
+    assert whole.x0 <= legend.x0 and legend.x1 <= whole.x1
+    assert whole.y0 <= legend.y0 and legend.y1 <= figure.axes[-1].get_window_extent().y0
+    assert len(figure.legends[0].texts) == count
+
+
+def test_the_legend_names_the_classes_that_occur():
+    maps = [np.array([[0, 3, 255]], np.uint8)]
+    figure = draw_predictions([np.zeros((1, 3, 3), np.uint8)], maps, [maps[0] * 0],
+                              [[number, 0, 0] for number in range(9)], list('abcdefghi'))
+    assert [text.get_text() for text in figure.legends[0].texts] == ['a', 'd']
 
 
 def test_lines_have_the_colour_of_their_state(tmp_path):

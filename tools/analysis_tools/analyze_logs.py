@@ -12,6 +12,7 @@ from pathlib import Path
 import matplotlib
 
 from mmdense.errors import run_command
+from mmdense.outputs import check_output_file
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402  (after the backend is chosen)
@@ -64,7 +65,7 @@ def main() -> None:
     axes.set(xlabel='iteration', title=args.title)
     axes.grid(alpha=0.3)
     axes.legend()
-    args.out.parent.mkdir(parents=True, exist_ok=True)
+    check_output_file(args.out, '--out')
     figure.savefig(args.out, dpi=100, bbox_inches='tight')
     print(f'{args.out}: {", ".join(names)}')
 

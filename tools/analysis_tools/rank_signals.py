@@ -15,6 +15,7 @@ from pathlib import Path
 from mmdense.engine.checkpoint_hook import write_whole
 from mmdense.errors import run_command
 from mmdense.evaluation.signals import as_markdown, rank_signals, read_results
+from mmdense.outputs import check_output_file
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,6 +29,7 @@ def main() -> None:
     args = parse_args()
     rows = rank_signals(read_results(args.results))
     if args.json:
+        check_output_file(args.json, '--json')
         write_whole(json.dumps(rows).encode(), args.json)
     print(as_markdown(rows))
 

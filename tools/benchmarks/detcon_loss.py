@@ -163,4 +163,8 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:       # as mmdense.errors.run_command, which takes seconds to import
+        print('interrupted', file=sys.stderr)
+        sys.exit(130)

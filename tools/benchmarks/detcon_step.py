@@ -24,6 +24,7 @@ from pretext_step import WIDTH, peak_mb, rounds
 from torch import Tensor, nn
 
 import mmdense  # noqa: F401
+from mmdense.errors import run_command
 from mmdense.models.selfsup.base import build, encode
 from mmdense.structures import Views
 
@@ -145,4 +146,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -28,6 +28,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 import mmdense  # noqa: F401
+from mmdense.errors import run_command
 from mmdense.models.selfsup.base import build
 from mmdense.structures import Views
 
@@ -233,4 +234,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -30,6 +30,7 @@ from mmpretrain.registry import TRANSFORMS as PEERS
 
 import mmdense  # noqa: F401
 from mmdense.datasets.transforms.loading import read_image
+from mmdense.errors import run_command
 from mmdense.regions import make_regions, region_file, write_regions
 
 OURS = [
@@ -186,4 +187,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

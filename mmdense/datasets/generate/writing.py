@@ -18,6 +18,8 @@ import numpy as np
 from mmengine.logging import print_log
 from PIL import Image
 
+from mmdense.outputs import make_output_folder
+
 from .patterns import SCENE_PALETTE
 from .worlds import SCENE_COUNTS, make_object, make_scene
 
@@ -34,7 +36,7 @@ def _silent() -> None:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Let one process at a time work on ``folder``; the others wait."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_output_folder(folder.parent, folder.name)
     with open(folder.with_name(f'.{folder.name}.lock'), 'w') as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)      # released when the file is closed, or on a kill
         yield
