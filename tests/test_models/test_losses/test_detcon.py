@@ -137,7 +137,8 @@ def test_two_processes_give_the_loss_and_gradients_of_one(tmp_path, gather_grad,
     job = partial(loss_job, gather_grad, group)
     (value, gradients), two = job(0, 1), run_processes(job, tmp_path)
     assert value > 0
-    torch.testing.assert_close(sum(v for v, _ in two) / 2, value)
+    # float32 sums in another order, compared as Python floats: the tolerance of float32
+    assert sum(v for v, _ in two) / 2 == pytest.approx(value, rel=2e-6)
     for expected, *parts in zip(gradients, *(g for _, g in two), strict=True):
         if expected is None:
             assert not gather_grad and parts == [None, None]
