@@ -60,6 +60,15 @@ def pair_regions(pred_ids: Tensor, target_ids: Tensor, local_negatives: bool) ->
         weight=positive.any(3) / (repeats * max(images * samples, 1)))
 
 
+def seen_keys(pairs: RegionPairs) -> tuple[Tensor, Tensor]:
+    """Return which keys a row that counts sees: (2, B, R) of these images, and () of all others."""
+    rows = (pairs.weight != 0)[..., None]
+    own, other = ((rows & ~hidden).any(2) for hidden in (pairs.hidden_own, pairs.hidden_other))
+    counting = rows.sum((0, 2, 3))
+    elsewhere = counting.sum() > counting
+    return own | other.flip(0) | elsewhere[:, None], counting.any()
+
+
 def same_image(logits: Tensor, first: int, samples: int) -> Tensor:
     """Return a view (n, R, R) of logits (n R, K): each image's keys, the first image's at first."""
     blocks = logits[:, first:first + len(logits)]
@@ -81,6 +90,7 @@ class RegionCrossEntropy(torch.autograd.Function):
         # unit vectors have logits of at most `bound`; else the shift is the row's highest logit
         fixed = -2 * bound > LOWEST_EXPONENT
         bias = keys.new_full((len(keys),), -bound if fixed else 0).masked_fill_(~keep, -math.inf)
+        keys = keys.masked_fill(~keep[:, None], 0)     # whatever they hold: 0 x nan is nan
         loss = query.new_zeros(())
         to_query = torch.empty_like(query) if ctx.needs_input_grad[0] else None
         to_keys = torch.zeros_like(keys) if ctx.needs_input_grad[1] else None
@@ -141,6 +151,15 @@ def walk(logits: Tensor, pairs: RegionPairs, at: tuple[int, slice], first: int,
     return total, total.log2() - pulled.flatten()
 
 
+def contrast(query: Tensor, keys: Tensor, keep: Tensor, pairs: RegionPairs, first: int,
+             scale: float, block: int | None) -> Tensor:
+    """Return the sum of the rows' losses over the keys that are kept and that any row sees."""
+    here, elsewhere = seen_keys(pairs)
+    seen = elsewhere.repeat(len(keys))
+    seen[first:first + here.numel()] = here.flatten()
+    return RegionCrossEntropy.apply(query, keys, keep & seen, pairs, first, scale, block)
+
+
 def check_regions(features: dict[str, Tensor], ids: dict[str, Tensor],
                   negative_group: int | None) -> None:
     """Raise ValueError unless features are all (B, R, D) and ids all (B, R) of the same sizes."""
@@ -169,6 +188,7 @@ def detcon_nce(pred1: Tensor, pred2: Tensor, target1: Tensor, target2: Tensor, p
 
     With equal batches the mean over processes is the loss of the joined batch, and so are the
     gradients after DDP's averaging. At least float32, and no more than a block of logits at once.
+    Rows of weight 0, and keys that only such rows see, may hold anything; nan elsewhere is nan.
 
     Args:
         pred1, pred2: (B, R, D) regions of the two views, of any length; normalised here.
@@ -192,20 +212,23 @@ def detcon_nce(pred1: Tensor, pred2: Tensor, target1: Tensor, target2: Tensor, p
                        target_ids2=target_ids2), negative_group)
     with torch.autocast(pred1.device.type, enabled=False):
         shape = 2, *pred1.shape
-        query = prepare(torch.cat([pred1, pred2]).flatten(0, 1), True).view(shape)
-        target = torch.cat([target1, target2]).flatten(0, 1)
-        target = prepare(target if gather_grad else target.detach(), True).to(query.dtype)
         target_ids = torch.stack([target_ids1, target_ids2])
         pairs = pair_regions(torch.stack([pred_ids1, pred_ids2]), target_ids, local_negatives)
+        query = torch.cat([pred1, pred2]).flatten(0, 1)
+        # rows and keys that do not count are taken out before their lengths are looked at
+        query = query.masked_fill((pairs.weight == 0).view(-1, 1), 0)
+        query = prepare(query, True).view(shape)
+        target = torch.cat([target1, target2]).flatten(0, 1)
+        target = target.masked_fill((target_ids == 0).view(-1, 1), 0)
+        target = prepare(target if gather_grad else target.detach(), True).to(query.dtype)
         if negative_group is None:
             keys, keep = gather_with_gradient(target), gather_rows(target_ids.flatten()) != 0
-            return RegionCrossEntropy.apply(query, keys, keep, pairs, get_rank() * len(target),
-                                            1 / temperature, block)
+            return contrast(query, keys, keep, pairs, get_rank() * len(target), 1 / temperature,
+                            block)
         groups = zip(query.split(negative_group, 1), target.view(shape).split(negative_group, 1),
                      target_ids.split(negative_group, 1), pairs.split(negative_group), strict=True)
-        return sum(RegionCrossEntropy.apply(
-            part, keys.flatten(0, 2), ids.flatten() != 0, inside, 0, 1 / temperature, block)
-            for part, keys, ids, inside in groups)
+        return sum(contrast(part, keys.flatten(0, 2), ids.flatten() != 0, inside, 0,
+                            1 / temperature, block) for part, keys, ids, inside in groups)
 
 
 @MODELS.register_module()

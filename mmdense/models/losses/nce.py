@@ -1,34 +1,61 @@
 """Noise-contrastive losses, for any number of keys, positives and masks (InfoNCE, 1807.03748)."""
 from __future__ import annotations
 
-import math
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from mmdense.registry import MODELS
 
 from ..queue import EMPTY
-from .logsumexp import BlockMask, masked_logsumexp
+from .logsumexp import BlockMask, any_of, block_length, masked_logsumexp
+
+
+class UnitRows(torch.autograd.Function):
+    """Rows (N, D) over their lengths; one that gets no gradient passes none on, nan though it be.
+
+    (The derivative of x / |x| would make 0 x nan of it.)
+    """
+
+    @staticmethod
+    def forward(ctx, vectors: Tensor) -> Tensor:
+        length = vectors.norm(dim=1, keepdim=True).clamp_min_(1e-12)
+        unit = vectors / length
+        ctx.save_for_backward(unit, length)
+        return unit
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> Tensor:
+        unit, length = ctx.saved_tensors
+        part = (grad - (grad * unit).sum(1, keepdim=True) * unit) / length
+        return part.masked_fill_((grad == 0).all(1, keepdim=True), 0)
 
 
 def prepare(vectors: Tensor, normalize: bool) -> Tensor:
     """Return the (N, D) vectors at least in float32, divided by their lengths if asked."""
     vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
-    return F.normalize(vectors, dim=1) if normalize else vectors
+    return UnitRows.apply(vectors) if normalize else vectors
 
 
-def mean_nce(positive: Tensor, negatives: list[Tensor]) -> Tensor:
+def mean_nce(positive: Tensor, negatives: list[Tensor], counts: Tensor | None = None) -> Tensor:
     """Mean over rows of -log(P / (P + sum of negatives)), from the logarithms (N,) of each.
 
-    Rows without a positive (-inf) say nothing and do not count; rows without negatives are 0 and
-    do. Without any row that counts the mean is 0.
+    ``counts``, bool (N,), says which rows have a positive; the others say nothing. It is never
+    read from the values: nan in a row that counts is to come out as nan. Rows without negatives
+    are 0 and count. Without any row that counts the mean is 0.
     """
-    counts = positive > -math.inf
-    positive = positive.masked_fill(~counts, 0)
+    if counts is None:
+        counts = torch.ones_like(positive, dtype=torch.bool)
+    positive, *negatives = (x.masked_fill(~counts, 0) for x in (positive, *negatives))
     rows = torch.logsumexp(torch.stack([positive, *negatives]), dim=0) - positive
     return rows.masked_fill(~counts, 0).sum() / counts.sum().clamp_min(1)
+
+
+def rows_with_any(mask: BlockMask, keys: int, block: int) -> Tensor:
+    """Return bool (N,): which rows a mask gives any of the ``keys``, block by block."""
+    parts = [any_of(mask(at, min(at + block, keys)), 1) for at in range(0, keys, block)]
+    return torch.stack(parts).any(0) if parts else mask(0, 0).any(1)
 
 
 def check_vectors(name: str, vectors: Tensor, query: Tensor, rows: bool = False) -> None:
@@ -60,7 +87,8 @@ def masked_nce(query: Tensor, keys: Tensor, positive: BlockMask, negative: Block
 
     The form of PixContrast (2011.10043, eq. 2) with any positives and negatives: in-batch keys,
     a query's own image left out, and so on. Keys that are neither do not count. The mean is over
-    the rows that have a positive, 0 if none has; a row without negatives is 0.
+    the rows that have a positive, 0 if none has; a row without negatives is 0. A row that does not
+    count, and a key that counts for none, may hold anything, nan too; nan elsewhere gives nan.
 
     Args:
         query: (N, D).
@@ -77,11 +105,17 @@ def masked_nce(query: Tensor, keys: Tensor, positive: BlockMask, negative: Block
     """
     check_temperature(temperature)
     check_vectors('keys', keys, query)
-    query = prepare(query, normalize)
+    counts = rows_with_any(positive, len(keys), block or block_length(len(query), query.device))
+    rows = counts.view(torch.uint8)[:, None]       # of bytes a CPU takes the & in vectors
+
+    def counting(mask: BlockMask) -> BlockMask:
+        return lambda start, stop: (mask(start, stop).view(torch.uint8) & rows).view(torch.bool)
+
+    query = prepare(query.masked_fill(~counts[:, None], 0), normalize)
     options = dict(normalize=normalize, bounded=normalize, block=block)
-    pulled, pushed = (masked_logsumexp(query, keys, 1 / temperature, mask=mask, **options)
+    pulled, pushed = (masked_logsumexp(query, keys, 1 / temperature, mask=counting(mask), **options)
                       for mask in (positive, negative))
-    return mean_nce(pulled, [pushed])
+    return mean_nce(pulled, [pushed], counts)
 
 
 def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: float = 0.2,
@@ -92,7 +126,7 @@ def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: fl
 
     InfoNCE (MoCo, 1911.05722, eq. 1), at least in float32. Gradients go to each argument that
     asks. A row whose negatives are all left out, or K = 0, is 0 and counts in the mean; N = 0
-    gives 0.
+    gives 0. nan in a query, a positive or a negative that counts gives nan.
 
     Args:
         query: (N, D).

@@ -86,6 +86,46 @@ def test_one_image_of_one_region_is_zero(local_negatives):
     assert against_reference(inputs, ids, local_negatives=local_negatives) == 0
 
 
+def test_without_overlap_nan_counts_as_nothing():
+    inputs = features(3, 4, 5)
+    inputs[2].data[1, 2] = inputs[0].data[0, 1] = float('nan')
+    loss = detcon_nce(*inputs, *[torch.full((3, 4), 1), torch.full((3, 4), 2)] * 2)
+    assert loss.item() == 0
+    assert not any(g.any() for g in torch.autograd.grad(loss, inputs))
+
+
+@pytest.mark.situation('numbers', 'NaN in a region that the other view does not show, or in one '
+                       'that is none', 'works', 'DetCon counts it as nothing: loss and gradients '
+                       'as without it')
+@pytest.mark.parametrize(('group', 'local_negatives'), [(None, True), (1, False), (2, True)])
+def test_regions_that_do_not_count_may_be_nan(group, local_negatives):
+    """Of image 0 the first view's id 3 is not in the second, and id 0 is no region."""
+    inputs = features(2, 3, 5)
+    ids = [torch.tensor([[1, 3, 0], [2, 1, 1]]), torch.tensor([[1, 2, 0], [1, 2, 2]])] * 2
+    options = dict(negative_group=group, local_negatives=local_negatives)
+    expected = detcon_nce(*inputs, *ids, **options)
+    gradients = torch.autograd.grad(expected, inputs)
+    hidden = [(0, 1), (0, 2), (2, 2), (3, 2)]           # (argument, row) of image 0
+    hidden += [(2, 1)] if group == 1 else []            # a key for nobody
+    for which, row in hidden:
+        inputs[which].data[0, row] = float('nan')
+    loss = detcon_nce(*inputs, *ids, **options)
+    torch.testing.assert_close(loss, expected)
+    for ours, theirs in zip(torch.autograd.grad(loss, inputs), gradients, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.situation('numbers', 'NaN in a region that counts, as row, positive or negative',
+                       'error', "DetCon's loss is NaN, which ends the run")
+@pytest.mark.parametrize('temperature', [0.1, 0.01])
+@pytest.mark.parametrize(('which', 'row'), [(0, 0), (3, 0), (2, 1)])
+def test_nan_in_a_region_that_counts_is_nan(which, row, temperature):
+    inputs = features(2, 3, 5)
+    ids = [torch.tensor([[1, 3, 0], [2, 1, 1]]), torch.tensor([[1, 2, 0], [1, 2, 2]])] * 2
+    inputs[which].data[0, row, 0] = float('nan')
+    assert detcon_nce(*inputs, *ids, temperature=temperature).isnan()
+
+
 def test_an_id_that_was_drawn_twice_counts_once():
     """The region again in place of an empty row: the sum over the rows stays, but for the keys."""
     pred1, pred2, target1, target2 = (torch.randn(1, 3, 5) for _ in range(4))

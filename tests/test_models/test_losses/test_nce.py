@@ -213,6 +213,84 @@ def test_masked_nce_without_any_positive_is_zero():
     assert not any(g.any() for g in gradients(loss, (query, keys)))
 
 
+NAN = float('nan')
+
+
+@pytest.mark.parametrize('block', [None, 3])
+@pytest.mark.parametrize('normalize', [True, False])
+@pytest.mark.parametrize('which', [
+    pytest.param(0, id='query', marks=pytest.mark.situation(
+        'numbers', 'NaN or infinity in a query of InfoNCE', 'error', 'the loss is NaN, which '
+        'ends the run')),
+    pytest.param(1, id='positive', marks=pytest.mark.situation(
+        'numbers', 'NaN or infinity in a positive of InfoNCE', 'error', 'the loss is NaN, which '
+        'ends the run')),
+    pytest.param(2, id='negative', marks=pytest.mark.situation(
+        'numbers', 'NaN or infinity in a negative of InfoNCE', 'error', 'the loss is NaN, which '
+        'ends the run'))])
+@pytest.mark.parametrize('value', [NAN, float('inf')])
+def test_nan_in_what_counts_is_a_loss_that_is_no_number(which, normalize, block, value):
+    inputs = leaves((4, 8), (4, 8), (8, 8))
+    inputs[which].data[1, 2] = value
+    index = dict(query_index=torch.tensor([3, 4, -1, 8]),
+                 negative_index=torch.tensor([3, 4, -1, 8, 5, 4, -2, -2]))
+    for masks in ({}, index):
+        assert not info_nce(*inputs, normalize=normalize, block=block, **masks).isfinite()
+
+
+@pytest.mark.situation('numbers', 'NaN in a negative that does not count (an unfilled slot, the '
+                       "query's own image)", 'works', 'loss and gradients as without it')
+@pytest.mark.parametrize('block', [None, 3])
+@pytest.mark.parametrize('normalize', [True, False])
+def test_negatives_that_do_not_count_may_be_nan(normalize, block):
+    inputs = leaves((2, 8), (2, 8), (6, 8))
+    index = dict(query_index=torch.tensor([7, 7]), negative_index=torch.tensor([7, 1, -2, -1, 7, -2]),
+                 normalize=normalize, block=block)
+    loss = info_nce(*inputs, **index)
+    expected = gradients(loss, inputs)
+    inputs[2].data[[0, 2, 4, 5]] = NAN
+    again = info_nce(*inputs, **index)
+    torch.testing.assert_close(again, loss)
+    for one, other in zip(gradients(again, inputs), expected, strict=True):
+        torch.testing.assert_close(one, other)
+    inputs[2].data[1] = NAN
+    assert info_nce(*inputs, **index).isnan()
+
+
+@pytest.mark.situation('numbers', 'NaN in a row without a positive, or in a key that only such '
+                       'rows have', 'works', 'the row counts as nothing: loss and gradients as '
+                       'without it')
+@pytest.mark.parametrize('normalize', [True, False])
+@pytest.mark.parametrize('block', [None, 4])
+def test_rows_that_do_not_count_may_be_nan(normalize, block):
+    """Rows 0 and 2 have no positive, and are alone in having key 5 as a negative; key 6 is free."""
+    query, keys = leaves((5, 8), (12, 8))
+    positive, negative = torch.rand(5, 12) < 0.3, torch.rand(5, 12) < 0.6
+    positive[[0, 2]], positive[1, 1], positive[3, 9], positive[4, 2] = False, True, True, True
+    positive[:, 5:7] = negative[:, 5:7] = False
+    negative[0, 5] = True
+    negative &= ~positive
+    query.data[[0, 2]] = NAN
+    keys.data[5:7] = NAN
+
+    def loss():
+        return masked_nce(query, keys, lambda a, b: positive[:, a:b],
+                          lambda a, b: negative[:, a:b], normalize=normalize, block=block)
+    doubles = [x.detach().double().requires_grad_() for x in (query, keys)]
+    expected = reference.masked_nce(*doubles, positive, negative, 0.2, normalize)
+    theirs = [g.masked_fill(x.detach().isnan(), 0)
+              for g, x in zip(gradients(expected, doubles), doubles, strict=True)]
+    assert expected.isfinite()
+    torch.testing.assert_close(loss().double(), expected, rtol=1e-5, atol=1e-5)
+    for ours, other in zip(gradients(loss(), (query, keys)), theirs, strict=True):
+        torch.testing.assert_close(ours.double(), other, rtol=1e-5, atol=1e-5)
+    for rows, at in ((query, 1), (keys, 1), (keys, int(negative[1].nonzero()[0]))):
+        before = rows.data[at].clone()
+        rows.data[at, 0] = NAN
+        assert loss().isnan()
+        rows.data[at] = before
+
+
 def test_masked_logsumexp_equals_torchs():
     query, keys = leaves((5, 8), (20, 8))
     keep, mask = torch.rand(20) < 0.7, torch.rand(5, 20) < 0.7
