@@ -6,6 +6,7 @@ launcher = 'none'
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
+    finite_loss=dict(type='mmdense.FiniteLossHook'),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='mmdense.CheckpointHook', by_epoch=False, interval=1000,
                     max_keep_ckpts=2),

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .hints import hints
 from .layouts import Selection, containers, find_backbone
+from .values import some_of
 
 #: first parts of names that belong to a classifier or another head, not to a backbone
 HEADS = ('fc', 'head', 'heads', 'classifier', 'last_linear', 'projection_head', 'prototypes',
@@ -108,12 +109,18 @@ def examine(module: nn.Module, checkpoint: Mapping, name: str,
         prefix: as of :func:`find_backbone`.
 
     Raises:
-        ValueError: no tensor of the file fits the backbone by name and shape.
+        ValueError: no tensor of the file fits the backbone by name and shape, or the file has whole
+            numbers where the backbone has floats.
     """
     target = module.state_dict()
     found = find_backbone(checkpoint, target, prefix)
     if found is None:
         raise ValueError(nothing_fits(checkpoint, target, name, type(module).__name__, prefix))
+    whole = [n for n in counted(target) if n in found.tensors
+             and not found.tensors[n].is_floating_point()]
+    if whole:
+        raise ValueError(f'{name}: {some_of(whole, target)} of {type(module).__name__} are '
+                         f'{found.tensors[whole[0]].dtype} in the file, expected floats')
     report = compare(found, target, name, type(module).__name__)
     if not report.matched:
         raise ValueError(report.summary())

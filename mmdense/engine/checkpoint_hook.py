@@ -4,15 +4,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import torch
 from mmengine import hooks
-from mmengine.dist import is_main_process
+from mmengine.dist import broadcast, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from mmdense.checkpoints.values import not_finite
 from mmdense.outputs import make_output_folder
 from mmdense.registry import HOOKS
 
 from .due_evaluation import make_up_evaluation, note_evaluation
+from .finite_loss_hook import last_good
 
 
 def write_whole(content: bytes, path: str | Path) -> None:
@@ -25,6 +29,23 @@ def write_whole(content: bytes, path: str | Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)
+
+
+def refuse_broken_weights(runner: Runner, step: int) -> None:
+    """Compare the model's tensors with what a checkpoint may hold; all processes together.
+
+    Raises:
+        ValueError: on every process, if one of the first process's tensors holds nan or infinity.
+    """
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    bad = not_finite(model.state_dict()) if is_main_process() else []
+    count = torch.tensor(len(bad))
+    broadcast(count)
+    if count:
+        raise ValueError(
+            f'training stops: after iteration {step} {int(count)} tensors of the model hold nan or '
+            f'infinity{", e.g. " if bad else ""}{", ".join(bad[:3])}; they are not saved; '
+            f'{last_good(runner.work_dir)}')
 
 
 class WholeFileBackend(LocalBackend):
@@ -136,6 +157,7 @@ class CheckpointHook(hooks.CheckpointHook):
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Save, then point to the new file, then remove what became outdated."""
+        refuse_broken_weights(runner, meta['iter'])
         outdated = self._enlist(runner, step)
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
@@ -174,6 +196,7 @@ class CheckpointHook(hooks.CheckpointHook):
             if absent:
                 raise ValueError(f'default_hooks.checkpoint.save_best={absent[0]!r} is no metric '
                                  f'of the validation loop; there are {", ".join(sorted(metrics))}')
+            refuse_broken_weights(runner, runner.iter)
             note_evaluation(runner)
             super()._save_best_checkpoint(runner, metrics)
         self._drop_outdated()

@@ -83,7 +83,8 @@ def right_matches(maps: Tensor, boxes: Tensor, flips: Tensor) -> Tensor:
     places, visible = places_in_second_view(views, first, second)
     total = visible.sum().double()
     share = correspondence_accuracy(first, second, places, visible).double()
-    return torch.stack([share.nan_to_num() * total, total])
+    # no cell: nothing to share; nan of others is nan of features
+    return torch.stack([torch.where(total > 0, share * total, 0), total])
 
 
 def some_cells(maps: Tensor, count: int, seed: int) -> Tensor:

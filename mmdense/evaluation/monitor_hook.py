@@ -60,6 +60,8 @@ def batch_statistics(model: nn.Module, inputs: list[Tensor],
                      views: Views | None) -> dict[str, float]:
     """Return the statistics of the last maps of a batch's first two views.
 
+    What cannot be measured is left out; of features that are not finite all is nan.
+
     Args:
         model: has ``backbone`` and maybe ``decode_head``; is in eval mode.
         inputs: V normalised views (B, C, H, W).
@@ -73,6 +75,8 @@ def batch_statistics(model: nn.Module, inputs: list[Tensor],
         found.update(positive_similarity=positive, negative_similarity=negative,
                      correspondence_accuracy=correspondence_accuracy(first, others[0], places,
                                                                      visible))
+    if not all(bool(maps.isfinite().all()) for maps in (first, *others)):
+        return dict.fromkeys(found, math.nan)
     return {name: float(value) for name, value in found.items()
             if not math.isnan(float(value))}
 
@@ -84,7 +88,7 @@ class FeatureMonitorHook(Hook):
     ``feature_std``, ``effective_rank``, ``positive_similarity``, ``negative_similarity`` and
     ``correspondence_accuracy`` (see :mod:`mmdense.evaluation.statistics`) go with the losses to
     the log line and the visualisation backends. In eval mode, by the first process; neither
-    weights nor random state change.
+    weights nor random state change. All are nan where features are not finite.
 
     Args:
         interval: iterations between two measurements; the log's own interval fits.

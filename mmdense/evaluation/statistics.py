@@ -1,6 +1,7 @@
 """Numbers that tell early whether features collapse and whether they know where they are.
 
-All take feature maps and return a scalar float32 tensor; nan where there is nothing to measure.
+All take feature maps and return a scalar float32 tensor; nan where there is nothing to measure,
+and of features that are not finite.
 """
 from __future__ import annotations
 
@@ -39,6 +40,8 @@ def effective_rank(maps: Tensor) -> Tensor:
     """
     rows = maps.flatten(2).transpose(1, 2).flatten(0, 1).double()
     rows = rows[::-(-len(rows) // RANK_ROWS)]
+    if not rows.isfinite().all():        # the eigenvalues of nan are an error
+        return rows.new_full((), torch.nan, dtype=torch.float32)
     rows = rows - rows.mean(0)
     gram = rows @ rows.t() if len(rows) < rows.shape[1] else rows.t() @ rows
     singular = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
@@ -84,7 +87,7 @@ def correspondence_accuracy(first: Tensor, second: Tensor, places: Tensor, visib
             the second view.
     """
     width = second.shape[3]
-    best = torch.bmm(_cells(first), _cells(second).transpose(1, 2)).argmax(2)
+    highest, best = torch.bmm(_cells(first), _cells(second).transpose(1, 2)).max(2)
     centres = torch.stack([best % width, best.div(width, rounding_mode='floor')], dim=-1)
-    near = (centres - places).norm(dim=-1) <= tolerance + 1e-4
-    return near[visible].float().mean()
+    near = ((centres - places).norm(dim=-1) <= tolerance + 1e-4).float()
+    return near.where(highest.isfinite(), torch.nan)[visible].mean()     # nan is near nothing

@@ -22,8 +22,9 @@ from mmengine.logging import HistoryBuffer
 from references.hostile import Payload, hostile
 from safetensors.torch import save_file
 
-from mmdense.checkpoints import read_checkpoint
+from mmdense.checkpoints import read_checkpoint, reading
 from mmdense.checkpoints.frozen_types import FrozenHistory
+from mmdense.checkpoints.reading import read_file
 
 
 def saved(path: Path, content: object, **kwargs) -> Path:
@@ -250,3 +251,101 @@ def test_mmengine_still_writes_what_the_stand_ins_are_for(tmp_path):
     names = {argument for code, argument, _ in pickletools.genops(content)
              if code.name == 'GLOBAL'}
     assert '__builtin__ getattr' in names and 'numpy dtype' in names
+
+
+@pytest.fixture(scope='module')
+def content() -> dict:
+    return dict(state_dict={'conv.weight': torch.randn(8, 3, 3, 3), 'bn.weight': torch.ones(8),
+                            'bn.num_batches_tracked': torch.tensor(3)}, meta=dict(iter=1))
+
+
+@pytest.mark.situation('numbers', 'a zip checkpoint with one flipped bit, at 15 and 2,000 places', 'error',
+                       'it is refused by name, or the flip is where nothing is kept and all tensors '
+                       'are the same')
+@pytest.mark.parametrize('places', [15, pytest.param(2000, marks=pytest.mark.full)])
+def test_flipped_bytes_are_never_other_weights(tmp_path, content, places):
+    whole = saved(tmp_path / 'a.pth', content).read_bytes()
+    refused = 0
+    for number in range(places):
+        damaged = bytearray(whole)
+        damaged[int((number + 0.5) / places * len(whole))] ^= 1 << number % 8
+        path = tmp_path / f'{number}.pth'
+        path.write_bytes(damaged)
+        try:
+            read = read_checkpoint(path)
+        except ValueError as error:
+            assert str(path) in str(error)
+            refused += 1
+            continue
+        assert read.keys() == content.keys() and read['meta'] == content['meta']
+        for name, tensor in content['state_dict'].items():
+            assert torch.equal(read['state_dict'][name], tensor)
+    assert refused > places / 4
+
+
+def test_the_damaged_part_is_named(tmp_path, content):
+    path = saved(tmp_path / 'a.pth', content)
+    with zipfile.ZipFile(path) as archive:
+        at = archive.read('a/data/0')
+    path.write_bytes(path.read_bytes().replace(at[:8], bytes(8), 1))
+    with pytest.raises(ValueError, match="a.pth is damaged: the bytes of its part 'a/data/0' do not"):
+        read_checkpoint(path)
+    with path.open('rb') as stream, pytest.raises(ValueError, match='the stream is damaged'):
+        read_file(stream)
+
+
+@pytest.mark.parametrize('kind', [
+    pytest.param('legacy', id='legacy', marks=pytest.mark.situation(
+        'numbers', "a checkpoint in torch's old format, which has no checksums", 'warning',
+        'loads; the log says that its bytes could not be checked')),
+    pytest.param('without', id='without', marks=pytest.mark.situation(
+        'numbers', 'a zip checkpoint written without checksums', 'warning',
+        'loads; the log says that its bytes could not be checked')),
+    pytest.param('safetensors', id='safetensors', marks=pytest.mark.situation(
+        'numbers', 'a safetensors file, a format without checksums', 'warning',
+        'loads; the log says that its bytes could not be checked')),
+    pytest.param('zip', id='zip')])
+def test_files_without_checksums_load_and_say_so(tmp_path, monkeypatch, content, kind):
+    said = []
+    monkeypatch.setattr(reading, 'print_log', lambda text, *args: said.append(text))
+    path = tmp_path / f'a.{"safetensors" if kind == "safetensors" else "pth"}'
+    if kind == 'safetensors':
+        save_file(content['state_dict'], path)
+    else:
+        torch.serialization.set_crc32_options(kind != 'without')
+        try:
+            saved(path, content, _use_new_zipfile_serialization=kind != 'legacy')
+        finally:
+            torch.serialization.set_crc32_options(True)
+    for _ in range(2):
+        read = read_checkpoint(path)
+    read = read.get('state_dict', read)
+    assert all(torch.equal(read[name], tensor) for name, tensor in content['state_dict'].items())
+    assert said == ([] if kind == 'zip' else [
+        f'{path} holds no checksums: whether its bytes are whole could not be checked'])
+
+
+@pytest.mark.situation('numbers', 'a checkpoint with NaN or infinite weights, through any door',
+                       'error', 'refused by name, with the tensors')
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.bfloat16,
+                                   torch.float8_e4m3fn])
+def test_weights_that_are_not_finite_are_refused(tmp_path, content, dtype):
+    weights = {name: x.to(dtype, copy=True) if x.is_floating_point() else x
+               for name, x in content['state_dict'].items()}
+    # the mask of a network may hold infinities, and what is no weight is not looked at
+    weights['attn.causal_mask'] = torch.full((2, 2), -torch.inf)
+    path = saved(tmp_path / 'a.pth', dict(state_dict=weights, lr=float('inf'),
+                                          empty=dict(weight=torch.zeros(0))))
+    read_checkpoint(path)
+    weights['conv.weight'].view(-1)[5] = float('nan')
+    with pytest.raises(ValueError, match=r"a.pth is of no use: 1 of 4 tensors \(conv.weight\) in "
+                                         "'state_dict' hold nan or infinity"):
+        read_checkpoint(saved(path, dict(state_dict=weights)))
+
+
+@pytest.mark.situation('numbers', 'a checkpoint with whole numbers for weights, through any door',
+                       'error', 'refused by name, with the tensors')
+def test_whole_numbers_for_weights_are_refused(tmp_path, content):
+    weights = {**content['state_dict'], 'conv.weight': torch.ones(8, 3, 3, 3, dtype=torch.int32)}
+    with pytest.raises(ValueError, match=r'tensors \(conv.weight\) are torch.int32, expected floats'):
+        read_checkpoint(saved(tmp_path / 'a.pth', weights))

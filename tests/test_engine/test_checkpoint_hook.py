@@ -28,7 +28,8 @@ def make_runner(folder: Path, accumulative_counts: int = 1) -> FakeRunner:
     hub = MessageHub(f'hub{folder}')
     return FakeRunner(work_dir=str(folder), message_hub=hub, logger=logging.getLogger('test'),
                       optim_wrapper=SimpleNamespace(_accumulative_counts=accumulative_counts),
-                      train_dataloader=range(6), epoch=0, iter=0, max_iters=1000)
+                      train_dataloader=range(6), epoch=0, iter=0, max_iters=1000,
+                      model=torch.nn.Linear(2, 2))
 
 
 def started(folder: Path, **settings) -> tuple[CheckpointHook, FakeRunner]:
@@ -116,6 +117,25 @@ def test_best_checkpoint_is_replaced_only_by_a_whole_one(tmp_path, monkeypatch):
     assert ('best_mIoU_iter_1.pth', ['best_mIoU_iter_1.pth', 'best_mIoU_iter_2.pth']) in removed
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         'best_mIoU_iter_2.pth', 'iter_3.pth', 'last_checkpoint']
+
+
+@pytest.mark.situation('numbers', 'a checkpoint is due when weights are NaN or infinite', 'error',
+                       'it is not saved and the run stops; the message names the tensors and the '
+                       'last good checkpoint, which stays')
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_weights_that_are_not_finite_push_out_nothing(tmp_path, value):
+    hook, runner = started(tmp_path, max_keep_ckpts=1, save_best='mIoU')
+    save_at(hook, runner, 1)
+    hook.after_val_epoch(runner, dict(mIoU=1.0))
+    before = sorted(path.name for path in tmp_path.iterdir())
+    runner.model.weight.data[1, 0] = value
+    message = rf'iteration 2 1 tensors .*weight; they are not saved; .*{tmp_path}/iter_1.pth'
+    with pytest.raises(ValueError, match=message):
+        save_at(hook, runner, 2)
+    runner.iter = 2
+    with pytest.raises(ValueError, match=message):
+        hook.after_val_epoch(runner, dict(mIoU=2.0))
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
 def test_interval_inside_an_accumulated_gradient_is_refused(tmp_path):
