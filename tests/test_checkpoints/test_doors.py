@@ -189,6 +189,28 @@ def test_resume_is_complete(own, tmp_path, auto):
     torch.testing.assert_close(states[1], states[0], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize('door', [
+    pytest.param('Runner.test, as test.py', id='test', marks=pytest.mark.situation(
+        'numbers', 'test.py of a checkpoint with NaN weights', 'error', 'refused by name')),
+    pytest.param('load_from', id='load_from', marks=pytest.mark.situation(
+        'numbers', 'load_from of a checkpoint with NaN weights', 'error', 'refused by name')),
+    pytest.param('auto resume', id='resume', marks=pytest.mark.situation(
+        'numbers', '--resume from a checkpoint with NaN weights', 'error', 'refused by name')),
+    pytest.param('Pretrained', id='Pretrained', marks=pytest.mark.situation(
+        'numbers', 'init_cfg of type Pretrained with NaN weights', 'error', 'refused by name')),
+    pytest.param('ours', id='ours', marks=pytest.mark.situation(
+        'numbers', 'init_cfg of type mmdense.PretrainedBackbone with NaN weights', 'error',
+        'refused by name'))])
+@pytest.mark.parametrize('kind', ['nan', 'inf', 'whole'])
+def test_weights_that_are_no_numbers_come_through_no_door(own, tmp_path, door, kind):
+    content = torch.load(own, weights_only=False)
+    weight = content['state_dict']['weight']
+    content['state_dict']['weight'] = weight.int() if kind == 'whole' else weight * float(kind)
+    torch.save(content, tmp_path / 'broken.pth')
+    with pytest.raises(ValueError, match=r'broken.pth is .*\(weight\)'):
+        DOORS[door](str(tmp_path / 'broken.pth'))
+
+
 @pytest.fixture
 def web(tmp_path, monkeypatch):
     """An address of ``tmp_path`` on this machine; downloads go to a folder of their own."""

@@ -138,3 +138,12 @@ def test_names_that_fit_with_no_shape_that_does():
     with pytest.raises(ValueError, match='fills 0 of 2 tensors') as caught:
         report(nn.Linear(2, 2), nn.Linear(3, 3, bias=False).state_dict())
     assert '\n' not in str(caught.value)
+
+
+def test_whole_numbers_where_the_backbone_has_floats_are_refused():
+    module = ResNet(18, **NARROW)
+    module.register_buffer('table', torch.ones(2))
+    state = {**module.state_dict(), 'table': torch.ones(2).long()}
+    with pytest.raises(ValueError, match=r'net.pth: 1 of \d+ tensors \(table\) of ResNet are '
+                                         'torch.int64 in the file, expected floats'):
+        report(module, state)

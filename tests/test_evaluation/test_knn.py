@@ -67,3 +67,15 @@ def test_keys_are_never_converted_as_a_whole():
     with Watched() as watched:
         nearest(queries, keys, 5)
     assert 0 < watched.largest <= KEY_BLOCK * 64 * 4
+
+
+@pytest.mark.situation('numbers', 'dense k-NN of features that are NaN or infinite', 'error',
+                       'the number of such cells; no mIoU that looks like one')
+@pytest.mark.parametrize('where', ['queries', 'keys'])
+@pytest.mark.parametrize('value', [math.nan, math.inf])
+def test_features_that_are_not_finite_vote_for_nothing(where, value):
+    rows = dict(queries=torch.randn(5, 8), keys=torch.randn(20, 8))
+    rows[where][3, 2] = value
+    rows = {name: F.normalize(part, dim=1) for name, part in rows.items()}
+    with pytest.raises(ValueError, match=f'dense k-NN: {1 if where == "queries" else 5} of 5 cells'):
+        knn_vote(**rows, labels=torch.ones(20, 2) / 2, k=3, block=16)

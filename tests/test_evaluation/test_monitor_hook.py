@@ -5,6 +5,7 @@ import random
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
@@ -93,3 +94,16 @@ def test_without_geometry_only_spread_is_measured():
                      index=torch.arange(2))
     found = batch_statistics(model, [images, images], geometry)
     assert found['correspondence_accuracy'] == 1 and found['positive_similarity'] > 0.999
+
+
+@pytest.mark.situation('numbers', 'the feature monitor meets features that are not finite', 'warning',
+                       'it logs nan for each of its statistics, and training goes on')
+def test_features_that_are_not_finite_are_nan_in_the_log(tmp_path):
+    model = tiny.build(data_preprocessor=PREPROCESSOR)
+    model.backbone.layer4[0].conv1.weight.data[0, 0, 0, 0] = torch.nan
+    hub = MessageHub.get_instance(tmp_path.name)
+    FeatureMonitorHook(interval=1).after_train_iter(
+        SimpleNamespace(model=model, message_hub=hub, iter=0), 0,
+        pseudo_collate([TwoViews()[0], TwoViews()[1]]))
+    assert {f'train/{name}' for name in NAMES} == set(hub.log_scalars)
+    assert all(np.isnan(scalar.current()) for scalar in hub.log_scalars.values())

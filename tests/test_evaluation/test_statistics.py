@@ -108,3 +108,14 @@ def test_random_features_are_at_chance():
     chance = sum(math.dist(a, b) <= 1 for a in cells for b in cells) / 36 ** 2
     accuracy = float(correspondence_accuracy(first, second, places, visible))
     assert accuracy == pytest.approx(chance, abs=0.025)
+
+
+@pytest.mark.parametrize('value', [math.nan, math.inf])
+def test_features_that_are_not_finite_have_no_statistics(value):
+    maps = torch.randn(2, 6, 4, 4)
+    geometry = views(BOX, BOX, 2)
+    places, visible = places_in_second_view(geometry, maps, maps)
+    maps[1, 2, 3, 1] = value
+    for found in (effective_rank(maps), feature_std(maps),
+                  correspondence_accuracy(maps, maps, places, visible)):
+        assert found.isnan()
