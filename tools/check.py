@@ -3,18 +3,30 @@
 python tools/check.py configs/densecl_r18_camvid.py
 python tools/check.py configs/densecl_r50_folder.py --gpus 8 --cfg-options recipe=auto
 python tools/check.py configs/finetune/mocofcn_r18_camvid.py
+python tools/check.py configs/densecl_r50_folder.py --files     # reads every image instead
 """
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from mmdense.config_files import require_parts
 from mmdense.datasets.checks import check_dataset_paths
+from mmdense.datasets.strict_reading import Checked, check_images, report
 from mmdense.engine.check import check_config
 from mmdense.engine.options import ConfigOptions
 from mmdense.engine.recipe import apply_recipe, auto_changes, read_facts
@@ -30,14 +42,42 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--gpus', type=int, default=1, help='processes that will train')
     parser.add_argument('--amp', action='store_true', help='it will train with --amp')
     parser.add_argument('--no-measure', action='store_true', help='skip the small timed steps')
+    parser.add_argument('--files', action='store_true',
+                        help='read every training image once and list the damaged ones; exit code '
+                             '1 if there are any')
+    parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)),
+                        help='processes that read the files')
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions,
                         help='override settings, key=value')
     return parser.parse_args()
 
 
+def check_files(cfg: Config, workers: int) -> None:
+    """Read every image of the training dataset; exit with 1 if one is damaged."""
+    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
+               TextColumn('{task.fields[damaged]} damaged'), TimeRemainingColumn())
+    with Progress(*columns) as bars, \
+            DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
+        bar = bars.add_task('images', total=None, damaged=0)
+
+        def advance(checked: Checked, count: int) -> None:
+            damaged = bars.tasks[bar].fields['damaged'] + (checked.problem is not None)
+            bars.update(bar, total=count, advance=1, damaged=damaged)
+
+        found = check_images(cfg.train_dataloader.dataset, workers, advance)
+    print(report(found))
+    if any(checked.problem is not None for checked in found):
+        sys.exit(1)
+
+
 def main() -> None:
     args = parse_args()
     cfg = load_config(args)
+    if args.files:
+        require_parts(cfg, args.config, ('train_dataloader',))
+        check_dataset_paths(cfg.train_dataloader.dataset, 'train_dataloader')
+        check_files(cfg, args.workers)
+        return
     require_parts(cfg, args.config, ('train_dataloader', 'train_cfg', 'optim_wrapper'))
     for name in ('train_dataloader', 'val_dataloader'):     # as tools/train.py
         if cfg.get(name):

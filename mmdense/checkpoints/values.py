@@ -42,7 +42,7 @@ def some_of(names: list[str], tensors: Mapping[str, Any]) -> str:
 
 
 def check_values(content: Any, source: str) -> None:
-    """Look at the tensors of a checkpoint, as :func:`~mmdense.checkpoints.read_checkpoint` reads it.
+    """Look at the tensors of a checkpoint: are they floats where they should be, and finite?
 
     Args:
         content: what was read; anything but a dict passes.

@@ -24,6 +24,7 @@ from .checks import (
     why_no_folder,
     without_pipelines,
 )
+from .decoder_messages import decoder_messages
 from .lists import read_list
 from .transforms.loading import IMAGE_SUFFIXES, ImageReadError
 
@@ -163,6 +164,8 @@ class UnlabelledDataset(BaseDataset):
         super().full_init()
         # in shared memory, so that the workers' marks add up
         self.unreadable = torch.zeros(len(self), dtype=torch.uint8).share_memory_()
+        #: images whose decoder spoke of damage and gave pixels nevertheless
+        self.warned = torch.zeros(len(self), dtype=torch.uint8).share_memory_()
         if self.max_errors is None:
             self.max_errors = max(10, len(self) // 100)
 
@@ -175,7 +178,11 @@ class UnlabelledDataset(BaseDataset):
         """Return the sample ``idx`` after the pipeline, or another for an unreadable image."""
         while True:
             try:
-                return super().prepare_data(idx)
+                with decoder_messages() as messages:
+                    sample = super().prepare_data(idx)
+                if messages:
+                    self.warned[idx] = 1
+                return sample
             except ImageReadError as error:
                 if self.on_error == 'raise':
                     raise

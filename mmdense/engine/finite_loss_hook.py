@@ -72,6 +72,6 @@ class FiniteLossHook(Hook):
         if first != NEVER:
             seen = self.seen if self.first == first else 'a loss of another process is not finite'
             raise ValueError(f'training stops: at iteration {int(first)} {seen}; '
-                             f'{last_good(runner.work_dir)}; likely causes: a learning rate that is '
-                             'too high or without warm-up (optim_wrapper.optimizer.lr), float16 '
+                             f'{last_good(runner.work_dir)}; likely causes: a learning rate that '
+                             'is too high or without warm-up (optim_wrapper.optimizer.lr), float16 '
                              '(--amp)')

@@ -29,23 +29,36 @@ def unlabelled_datasets(dataset: Any) -> Iterator[UnlabelledDataset]:
             yield from unlabelled_datasets(part)
 
 
+def marked_images(dataset: UnlabelledDataset, marks: torch.Tensor) -> list[str]:
+    """Return the paths of the images that any process has marked (len(dataset),)."""
+    marks = marks.to(torch.int32)
+    all_reduce(marks, 'max')
+    return [dataset.get_data_info(int(index))['img_path']
+            for index in torch.nonzero(marks).flatten()]
+
+
 @HOOKS.register_module()
 class SkippedImagesHook(Hook):
-    """Log the number and names of the images that ``on_error='skip'`` passed over.
+    """Log which images ``on_error='skip'`` passed over, and of which the decoder spoke of damage.
 
-    The marks of all processes are put together, so every process must have the hook. It says
-    nothing about datasets with ``on_error='raise'``.
+    The marks of all processes are put together, so every process must have the hook. Of skipped
+    images it says nothing with ``on_error='raise'``, of damage only where there was some. Damage
+    is what decoders write (:mod:`mmdense.datasets.decoder_messages`) of an ``UnlabelledDataset``'s
+    images: much of what is damaged in files without checksums they do not notice.
     """
 
     def after_train(self, runner: Runner) -> None:
-        """Log one line for each unlabelled dataset."""
+        """Log a line, or two, for each unlabelled dataset."""
         for dataset in unlabelled_datasets(runner.train_dataloader.dataset):
+            damaged = marked_images(dataset, dataset.warned)
+            if damaged:
+                print_log(f'{len(damaged)} of {len(dataset)} images are damaged, by what their '
+                          'decoder wrote, and were used as it gave them (tools/check.py --files '
+                          f'lists all): {name_some(damaged, _MOST_NAMES)}', logger='current',
+                          level=logging.WARNING)
             if dataset.on_error != 'skip':
                 continue
-            marks = dataset.unreadable.to(torch.int32)
-            all_reduce(marks, 'max')
-            names = [dataset.get_data_info(int(index))['img_path']
-                     for index in torch.nonzero(marks).flatten()]
+            names = marked_images(dataset, dataset.unreadable)
             text = f'{len(names)} of {len(dataset)} images could not be read and were skipped'
             if names:
                 text = f'{text}: {name_some(names, _MOST_NAMES)}'

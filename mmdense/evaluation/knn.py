@@ -70,8 +70,8 @@ def knn_vote(queries: Tensor, keys: Tensor, labels: Tensor, k: int = 30, beta: f
     similarity, index = nearest(queries, keys, min(k, len(keys)), block)
     if not similarity.isfinite().all():
         bad = int((~similarity.isfinite().all(1)).sum())
-        raise ValueError(f'dense k-NN: {bad} of {len(queries)} cells have neighbours that are nan or '
-                         'infinite; expected finite features')
+        raise ValueError(f'dense k-NN: {bad} of {len(queries)} cells have neighbours that are nan '
+                         'or infinite; expected finite features')
     weight = (similarity / beta).softmax(dim=1)
     rows = max(1, (block or BLOCK['cpu']) // (index.shape[1] * labels.shape[1]))
     return torch.cat([(w[:, :, None] * labels[i]).sum(1)

@@ -2,22 +2,17 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
+
+from mmdense.parallel import map_in_processes
 
 from .files import FORMATS, RegionFileError, read_regions, region_file, write_regions
 from .methods import METHODS, make_regions, resolve_options
@@ -156,13 +151,6 @@ def _make_file(image: str, images: str, out: str, settings: dict[str, Any]) -> M
     return Made(image, len(shares), shares, new)
 
 
-def _start_worker(stopped: Connection) -> None:
-    """Give a worker an end when its parent says so or was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)        # Ctrl-C: the parent ends its workers
-    ends = [stopped, multiprocessing.parent_process().sentinel]
-    threading.Thread(target=lambda: wait(ends) and os._exit(1), daemon=True).start()
-
-
 def _check_names(files: Sequence[str], images: str, out: str, suffix: str) -> None:
     if Path(out).resolve().is_relative_to(Path(images).resolve()):
         raise ValueError(f'{out} lies in {images}: its region files would be taken for images; '
@@ -211,36 +199,15 @@ def make_folder(images: str, files: Sequence[str], out: str, method: str = 'fh',
     claim_folder(out, settings, images)
     job = partial(_make_file, images=images, out=out, settings=settings)
     found = []
-    with closing(_run(job, files, workers)) as results:
-        for made in results:
-            found.append(made)
-            on_image(made)
-    return found
-
-
-def _run(job: Callable[[str], Made], files: Sequence[str], workers: int) -> Iterator[Made]:
-    if workers <= 1 or len(files) < 2:
-        yield from map(job, files)
-        return
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)            # here: a forked worker would wait for threads that it has not
-    stopped, stop = multiprocessing.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(min(workers, len(files)), multiprocessing.get_context('fork'),
-                               _start_worker, (stopped,))
     try:
-        # each part is kept in memory until it is done: fewer, larger ones of many files
-        parts = CHUNK if len(files) < 10_000 else 8 * CHUNK
-        yield from pool.map(job, files, chunksize=parts)
-    except BrokenProcessPool:
-        raise ChildProcessError('a worker was killed, perhaps for want of memory: take fewer '
-                                '(--workers). What is written stays, and the same command goes '
-                                'on from there') from None
-    except BaseException:               # Ctrl-C, too: what is begun is not waited for
-        stop.send(None)
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-        cv2.setNumThreads(threads)
+        with closing(map_in_processes(job, files, workers, CHUNK)) as results:
+            for made in results:
+                found.append(made)
+                on_image(made)
+    except ChildProcessError as error:
+        raise ChildProcessError(f'{error}. What is written stays, and the same command goes on '
+                                'from there') from None
+    return found
 
 
 def summary(made: Sequence[Made]) -> dict[str, float]:

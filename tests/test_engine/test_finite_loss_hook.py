@@ -26,19 +26,20 @@ def diverging(folder, **changes) -> Runner:
     return Runner.from_cfg(cfg)
 
 
-@pytest.mark.situation('numbers', 'a learning rate of 1e9', 'error', 'the run stops in the iteration '
-                       'whose loss is no number, naming it, the loss and the last good checkpoint')
+@pytest.mark.situation('numbers', 'a learning rate of 1e9', 'error', 'the run stops in the '
+                       'iteration whose loss is no number, naming it, the loss and the '
+                       'last good checkpoint')
 def test_a_run_that_diverges_stops(tmp_path):
     runner = diverging(tmp_path, **{'default_hooks.checkpoint.interval': 1000})
-    with pytest.raises(ValueError, match=r'training stops: at iteration \d loss = (nan|inf); there is '
-                                         rf'no checkpoint in {tmp_path} yet; .*optimizer.lr'):
+    with pytest.raises(ValueError, match=r'training stops: at iteration \d loss = (nan|inf); there '
+                                         rf'is no checkpoint in {tmp_path} yet; .*optimizer.lr'):
         runner.train()
     assert not list(tmp_path.glob('*.pth'))
 
 
 @pytest.mark.situation('numbers', 'a learning rate of 1e9, and a checkpoint is due before the loss '
-                       'shows it', 'error', 'the weights are not saved; the run stops and names the '
-                       'last good checkpoint, which is finite')
+                       'shows it', 'error', 'the weights are not saved; the run stops and names '
+                       'the last good checkpoint, which is finite')
 def test_a_run_that_diverges_keeps_what_is_good(tmp_path):
     runner = diverging(tmp_path)
     with pytest.raises(ValueError, match=r'training stops: .*; the last good checkpoint is '

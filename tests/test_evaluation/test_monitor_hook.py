@@ -96,8 +96,8 @@ def test_without_geometry_only_spread_is_measured():
     assert found['correspondence_accuracy'] == 1 and found['positive_similarity'] > 0.999
 
 
-@pytest.mark.situation('numbers', 'the feature monitor meets features that are not finite', 'warning',
-                       'it logs nan for each of its statistics, and training goes on')
+@pytest.mark.situation('numbers', 'the feature monitor meets features that are not finite',
+                       'warning', 'it logs nan for each of its statistics, and training goes on')
 def test_features_that_are_not_finite_are_nan_in_the_log(tmp_path):
     model = tiny.build(data_preprocessor=PREPROCESSOR)
     model.backbone.layer4[0].conv1.weight.data[0, 0, 0, 0] = torch.nan

@@ -244,7 +244,8 @@ def test_nan_in_what_counts_is_a_loss_that_is_no_number(which, normalize, block,
 @pytest.mark.parametrize('normalize', [True, False])
 def test_negatives_that_do_not_count_may_be_nan(normalize, block):
     inputs = leaves((2, 8), (2, 8), (6, 8))
-    index = dict(query_index=torch.tensor([7, 7]), negative_index=torch.tensor([7, 1, -2, -1, 7, -2]),
+    index = dict(query_index=torch.tensor([7, 7]),
+                 negative_index=torch.tensor([7, 1, -2, -1, 7, -2]),
                  normalize=normalize, block=block)
     loss = info_nce(*inputs, **index)
     expected = gradients(loss, inputs)
