@@ -13,6 +13,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
     iteration_seed=dict(type='mmdense.IterationSeedHook'),
+    batch_of_one=dict(type='mmdense.BatchOfOneHook'),
     bands=dict(type='mmdense.BandsHook'))
 
 # without a GPU, tools/train.py takes gloo instead of nccl

@@ -30,7 +30,7 @@ def test_count_and_names(tmp_path):
     assert said(UnlabelledDataset(data_root=str(tmp_path))) == []
 
 
-@pytest.mark.situation('numbers', 'training on images of whose damage the decoder speaks', 'warning',
+@pytest.mark.situation('numbers', 'training on images of whose damage decoders speak', 'warning',
                        'their number and names at the end of the run')
 def test_damage_that_the_decoder_speaks_of_is_counted(tmp_path):
     """Its pixels are used: 20 of 20 TIFF with a broken checksum come as they are."""
