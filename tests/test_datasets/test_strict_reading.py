@@ -87,14 +87,16 @@ def test_every_image_of_a_dataset_is_read_once(folder, workers, capfd):
                        'each damaged file with what is wrong, and exit code 1')
 def test_the_tool_lists_them_and_fails(folder, tmp_path, monkeypatch, capsys, repo):
     config = tmp_path / 'config.py'
-    config.write_text(f'train_dataloader = dict(dataset={dataset(folder)!r})')
+    config.write_text('model = dict(type="ResNet")\n'
+                      f'train_dataloader = dict(dataset={dataset(folder)!r})')
     monkeypatch.setattr('sys.argv', ['check.py', str(config), '--files', '--workers', '1'])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(repo / 'tools/check.py'), run_name='__main__')
     assert ended.value.code == 1 and f'{folder}/cut.png: ' in capsys.readouterr().out
     (tmp_path / 'good').mkdir()
     (tmp_path / 'good/a.png').write_bytes(encoded('PNG'))
-    config.write_text(f'train_dataloader = dict(dataset={dataset(tmp_path / "good")!r})')
+    config.write_text('model = dict(type="ResNet")\n'
+                      f'train_dataloader = dict(dataset={dataset(tmp_path / "good")!r})')
     runpy.run_path(str(repo / 'tools/check.py'), run_name='__main__')
     assert capsys.readouterr().out.endswith('0 of 1 images are damaged\n')
 
