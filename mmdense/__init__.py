@@ -12,9 +12,11 @@ except ImportError as error:
         f'({error}): pip install "mmdense[onedl]"') from None
 
 from . import compat
+from .installed_configs import BASE
 
 compat.setup()
 
 from . import checkpoints, datasets, engine, evaluation, models  # noqa: E402
 
-__all__ = ['__version__', 'checkpoints', 'compat', 'datasets', 'engine', 'evaluation', 'models']
+__all__ = ['BASE', '__version__', 'checkpoints', 'compat', 'datasets', 'engine', 'evaluation',
+           'models']

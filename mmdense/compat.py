@@ -1,6 +1,7 @@
 """What MMDense knows about the versions of other packages; the only file that does."""
 from __future__ import annotations
 
+import copy
 import functools
 import warnings
 from importlib import metadata
@@ -66,20 +67,53 @@ def register_config_packages() -> None:
     utils.MODULE2PACKAGE['mmdense'] = 'mmdense'
 
 
-def leave_scope_unmarked() -> None:
-    """Let a config inherited as ``mmdense::…`` mean what it means in place.
+def find_bases() -> None:
+    """Let ``mmdense::NAME`` be our config NAME and mean what it means there; say what is wrong.
 
-    mmengine marks what comes from another package with its scope, and then looks only there and
-    in mmengine. Our configs name our own components with the scope already; their other names
-    are mmseg's, as ``default_scope`` says.
+    mmengine wants a slash in NAME. It marks what comes from another package with its scope, and
+    then looks only there and in mmengine; our configs name our own components with the scope
+    already, and their other names are mmseg's, as ``default_scope`` says. Of a name that it does
+    not find it says neither the whole nor what was expected.
     """
     from mmengine.config import Config
+
+    from .installed_configs import find_config
     find = Config._get_cfg_path
 
-    def find_unmarked(cfg_path: str, filename: str) -> tuple[str, str | None]:
-        path, scope = find(cfg_path, filename)
-        return path, None if scope == 'mmdense' else scope
-    Config._get_cfg_path = staticmethod(find_unmarked)
+    def find_base(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        package, colons, name = cfg_path.partition('::')
+        if not colons:
+            return find(cfg_path, filename)
+        if package == 'mmdense':
+            return find_config(name), None
+        try:
+            return find(cfg_path, filename)
+        except (AssertionError, ImportError, OSError, ValueError) as error:
+            raise FileNotFoundError(
+                f'config {cfg_path}: {error}; expected PACKAGE::FOLDER/NAME.py, such as '
+                'mmseg::_base_/models/fcn_r50-d8.py, of an installed package') from None
+    Config._get_cfg_path = staticmethod(find_base)
+
+
+def import_in_dumps() -> None:
+    """Let the text that a run keeps of its config import MMDense where the config names it.
+
+    ``mmdense.BASE`` imports when it is read, and the dumped text, which has no bases, would not.
+    mmengine's own way, ``custom_imports``, can stand in one base only, and a config that sets it
+    for modules of its own takes away what its bases had.
+    """
+    from mmengine.config import Config
+    format_text = Config.pretty_text.fget
+
+    def pretty_text(self: Config) -> str:
+        given = self._cfg_dict.get('custom_imports') or {}
+        listed = given.get('imports') or []
+        listed = [listed] if isinstance(listed, str) else list(listed)
+        if 'mmdense' not in listed and 'mmdense' in f'{self.text}{self._cfg_dict}':
+            self = copy.copy(self)      # of this one only the text is taken
+            self.custom_imports = {**given, 'imports': [*listed, 'mmdense']}
+        return format_text(self)
+    Config.pretty_text = property(pretty_text)
 
 
 def install_reader() -> None:
@@ -184,7 +218,8 @@ def setup() -> None:
     """Make other packages behave; called once when ``mmdense`` is imported."""
     check_versions()
     register_config_packages()
-    leave_scope_unmarked()
+    find_bases()
+    import_in_dumps()
     install_reader()
     install_backbone_weights()
     install_label_checks()

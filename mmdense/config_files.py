@@ -41,14 +41,16 @@ def _reason(error: Exception) -> str:
 
 
 def read_config(path: str) -> Config:
-    """Read a config file.
+    """Read a config file, or ``PACKAGE::NAME`` of an installed package.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is a checkpoint, or cannot be read; names the file, also where it is a base,
             and the line.
     """
-    if '::' not in path:
+    if '::' in path:
+        path = Config._get_cfg_path(path, '')[0]
+    else:
         if not os.path.isfile(path):
             raise FileNotFoundError(f'config {path}: no such file (looked in {os.getcwd()})')
         if Path(path).suffix in WEIGHT_SUFFIXES:

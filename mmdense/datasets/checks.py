@@ -69,20 +69,33 @@ def without_pipelines(dataset_cfg: dict) -> dict:
     return cfg
 
 
-def _class_of(kind: str | type) -> type | None:
-    return DATASETS.get(kind) if isinstance(kind, str) else kind
+def _class_of(kind: str | type, scope: str | None) -> type | None:
+    """Return the class that a name means in ``scope`` (None: in the default scope, or mmseg's)."""
+    if not isinstance(kind, str):
+        return kind
+    with DATASETS.switch_scope_and_registry(scope) as registry:
+        return registry.get(kind)
 
 
-def _leaves(dataset_cfg: dict, labels: bool) -> Iterator[tuple[type, dict, bool]]:
-    """Yield (class, config, whether its labels are read) of each dataset that reads files."""
-    cls = _class_of(dataset_cfg['type']) if isinstance(dataset_cfg, dict) else None
+def _leaves(dataset_cfg: dict, labels: bool,
+            scope: str | None = None) -> Iterator[tuple[type, dict, bool]]:
+    """Yield (class, config, whether its labels are read) of each dataset that reads files.
+
+    ``_scope_``, which mmengine puts into what comes from another package's config, says where
+    names are looked up, in the datasets inside as well; it is left out of what is yielded.
+    """
+    cls = None
+    if isinstance(dataset_cfg, dict):
+        scope = dataset_cfg.get('_scope_', scope)
+        dataset_cfg = {key: value for key, value in dataset_cfg.items() if key != '_scope_'}
+        cls = _class_of(dataset_cfg['type'], scope)
     if cls is None:     # built already, or an unknown name, which is told where it is built
         return
     labels = labels and cls.__name__ != 'UnlabelledDataset'
     inner = dataset_cfg.get('datasets') or [dataset_cfg.get('dataset')]
     if inner[0] is not None:
         for part in inner:
-            yield from _leaves(part, labels)
+            yield from _leaves(part, labels, scope)
         return
     yield cls, dataset_cfg, labels and 'LoadAnnotations' in repr(dataset_cfg.get('pipeline'))
 

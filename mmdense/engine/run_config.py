@@ -32,7 +32,7 @@ def load_config(args: Namespace) -> Config:
     args.cfg_options = merge_options(cfg, args.cfg_options)
     cfg.launcher = getattr(args, 'launcher', 'none')
     cfg.work_dir = (getattr(args, 'work_dir', None) or cfg.get('work_dir')
-                    or os.path.join('work_dirs', Path(args.config).stem))
+                    or os.path.join('work_dirs', Path(cfg.filename).stem))
     return cfg
 
 
