@@ -1,6 +1,7 @@
 """Shared by all tests: a fixed seed, no scope left over, `references` and `jobs` importable."""
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
@@ -9,6 +10,16 @@ import torch
 from mmengine.registry import DefaultScope
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+def pytest_collection_finish() -> None:
+    """Keep what importing made out of later collections: mmengine collects for each dataset."""
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Let go again of what was kept, before the interpreter ends."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,10 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
+from references.commands import quick_runs  # noqa: F401
 from references.configs import (
     CONFIGS,
+    NARROW,
     ROOT,
     STOCK,
     TABLES,
@@ -18,13 +20,14 @@ from references.configs import (
     build_shapes,
     make_data,
     move,
+    parsed,
     read,
     two_steps,
 )
 
 from mmdense.datasets.generate import SCENE_COUNTS
 from mmdense.engine.check import check_config, view_sizes
-from mmdense.engine.recipe import RunFacts, apply_recipe, auto_changes, read_facts
+from mmdense.engine.recipe import RunFacts, auto_changes, read_facts
 from mmdense.evaluation.features import FrozenEncoder
 from mmdense.evaluation.from_config import build_data, load_trained
 from mmdense.tables.definition import read_table
@@ -47,26 +50,28 @@ def data(tmp_path_factory) -> Path:
                                   'mmpretrain/byol_resnet18_shapes',
                                   'mmpretrain/simclr_resnet18_shapes',
                                   'densecl_r18_shape_objects', 'supervised_r18_shape_objects'])
+@pytest.mark.usefixtures('quick_runs')
 def test_a_row_is_trained_and_measured_by_two_configs(name: str, data: Path, tmp_path: Path):
     """Two steps with frozen mIoU; the weights go into DenseCL's network and into their own."""
-    cfg = read(CONFIGS / f'{name}.py', data)
-    cfg.val_cfg.memory_size = 100
-    apply_recipe(cfg, processes=1)
-    checkpoint = two_steps(cfg, tmp_path, f"configs_{name.replace('/', '_')}")
+    leaf = CONFIGS / f'{name}.py'
+    checkpoint = two_steps(leaf, data, tmp_path)
     logged = next(tmp_path.glob('*/*.log')).read_text()
     assert ' mIoU: ' in logged and ' loss: ' in logged
     saved = torch.load(checkpoint, weights_only=False)
     weights, counted = saved['state_dict'], saved['message_hub']['runtime_info']['forwards']
     # a view in each of two networks; SimCLR's two in one, BYOL's two in both
     passes = 1 if 'supervised' in name else 4 if 'byol' in name else 2
-    assert counted == 2 * cfg.train_dataloader.batch_size * passes
-    for config in (read(CONFIGS / 'densecl_r18_shapes.py', data), cfg):
+    assert counted == saved['meta']['iter'] * 2 * passes
+    for config in (CONFIGS / 'densecl_r18_shapes.py', leaf):
+        cfg = read(config, data)
+        cfg.merge_from_dict({'model.backbone.base_channels': 64 // NARROW})
         with DefaultScope.overwrite_default_scope('mmseg'):
-            model = load_trained(config, str(checkpoint), seed=0)
-            assert len(build_data(config, name).memory) == 12
+            model = load_trained(cfg, str(checkpoint), seed=0)
+            assert len(build_data(cfg, name).memory) == 12
         for key, tensor in model.backbone.state_dict().items():
             torch.testing.assert_close(tensor, weights[f'backbone.{key}'], rtol=0, atol=0)
-        assert FrozenEncoder(model, stride=8)(torch.zeros(1, 3, 64, 64)).shape == (1, 512, 8, 8)
+        features = FrozenEncoder(model, stride=8)(torch.zeros(1, 3, 64, 64))
+        assert features.shape == (1, 512 // NARROW, 8, 8)
 
 
 def unscoped(node):
@@ -84,7 +89,7 @@ def test_stock_rows_are_what_mmpretrain_publishes(leaf: Path):
     name = leaf.stem.partition('_')[0]
     theirs = Config.fromfile(Path(mmpretrain.__file__).parent / '.mim/configs' / name
                              / f'{name}_resnet50_8xb32-coslr-200e_in1k.py')
-    ours = Config.fromfile(leaf)
+    ours = parsed(leaf)
     model = unscoped(ours.model.to_dict())
     assert model['backbone'].pop('strides', None) == (
         [1, 2, 2, 1] if leaf.stem.endswith('shapes') else None)
@@ -115,7 +120,7 @@ def test_rows_with_our_recipe_are_mmpretrains_methods(name: str, published: str,
     """Model but for what the leaf says; data, schedule and recipe are those of our DenseCL."""
     theirs = Config.fromfile(Path(mmpretrain.__file__).parent / '.mim/configs' / name
                              / f'{published}.py')
-    cfg, ours = (Config.fromfile(CONFIGS / leaf) for leaf in (
+    cfg, ours = (parsed(CONFIGS / leaf) for leaf in (
         f'mmpretrain/{name}_resnet18_shapes.py', 'densecl_r18_shapes.py'))
     theirs.merge_from_dict({f'model.{key}': value for key, value in {
         'backbone.depth': 18, 'backbone.norm_cfg': dict(type='BN'),
@@ -135,7 +140,7 @@ def test_rows_with_our_recipe_are_mmpretrains_methods(name: str, published: str,
 
 def test_the_explicit_config_has_the_values_of_the_auto_recipe():
     """Of 600 images on two processes, so that a row of tables/small_recipe.py changes one."""
-    auto, explicit = (Config.fromfile(CONFIGS / f'densecl_r18_shapes{name}.py')
+    auto, explicit = (parsed(CONFIGS / f'densecl_r18_shapes{name}.py')
                       for name in ('', '_explicit'))
     assert (auto.recipe, explicit.recipe) == ('auto', 'published')
     facts = RunFacts(SCENE_COUNTS['unlabelled'], auto.train_dataloader.batch_size, 2, 1,

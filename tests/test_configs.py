@@ -9,8 +9,9 @@ import pytest
 import torch
 import yaml
 from mmengine.config import Config
-from mmengine.dataset import BaseDataset, pseudo_collate
+from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS
+from references.commands import build_with_tool, quick_runs  # noqa: F401
 from references.configs import (
     CONFIGS,
     FINETUNING,
@@ -20,12 +21,16 @@ from references.configs import (
     build,
     build_shapes,
     make_data,
+    parsed,
     read,
+    small_options,
     two_steps,
+    words,
 )
 from torchvision.models import resnet18, resnet50
 
 from mmdense import registry
+from mmdense.engine.run_config import prepare
 
 #: registered, but put into a run by our tools, or a part for configs of the user's own
 NOT_IN_CONFIGS = {
@@ -38,6 +43,11 @@ NOT_IN_CONFIGS = {
 }
 #: collections of the metafile that are no method of ours, and whose model they train
 COLLECTIONS = {'Supervised': 'mmpretrain.ImageClassifier'}
+
+#: one for each method and each decoder, on VOC, COCO and ImageNet: two steps in every run of the
+#: tests; small ones of every method are below, mmpretrain's in test_config_rows.py
+QUICK = ('densecl_r50_voc', 'detcon_b_r50_coco', 'detcon_s_r50_in1k', 'mocofcn_r50_voc12aug',
+         'pspnet_r50_voc12aug', 'deeplabv3plus_r50_voc12aug', 'nonlocal_r50_voc12aug')
 
 every_leaf = pytest.mark.parametrize('leaf', PRETRAINING + STOCK + FINETUNING,
                                      ids=lambda path: path.stem)
@@ -60,7 +70,7 @@ def test_is_formatted(leaf: Path):
     assert len(tree.body) <= 5, 'a leaf is bases and a few lines'
     bases = next(node for node in tree.body if isinstance(node, ast.Assign))
     assert ast.literal_eval(bases.value)[0].endswith('_base_/mmdense.py')
-    cfg = Config.fromfile(leaf)
+    cfg = parsed(leaf)
     assert cfg.auto_scale_lr.base_batch_size == int(command[3]) * cfg.train_dataloader.batch_size
     assert cfg.default_scope == 'mmseg' and cfg.randomness.seed == 0
     assert cfg.train_dataloader.sampler.type == 'mmdense.ResumableSampler'
@@ -70,7 +80,7 @@ def test_is_formatted(leaf: Path):
 @every_leaf
 def test_model_builds_on_a_plain_resnet(leaf: Path):
     """The backbone has exactly torchvision's tensors, so that checkpoints fit 1:1."""
-    cfg = Config.fromfile(leaf)
+    cfg = parsed(leaf)
     model = build_shapes(cfg.model)
     with torch.device('meta'):
         reference = {18: resnet18, 50: resnet50}[cfg.model.backbone.depth]()
@@ -80,31 +90,49 @@ def test_model_builds_on_a_plain_resnet(leaf: Path):
 
 
 @every_leaf
-def test_datasets_and_pipelines_build(leaf: Path, data: Path):
-    cfg = read(leaf, data)
-    train = build(cfg.train_dataloader.dataset, DATASETS)
+@pytest.mark.usefixtures('quick_runs')
+def test_a_leaf_builds_its_run(leaf: Path, data: Path, tmp_path: Path, monkeypatch):
+    """With tools/train.py, the folders it names and all its loops; samples are what it says."""
+    monkeypatch.setattr(Config, 'fromfile', staticmethod(parsed))
+    monkeypatch.chdir(data.parent)
+    runner = build_with_tool('train', leaf, '--work-dir', tmp_path, *words(small_options(leaf)),
+                             cwd=data.parent)
+    prepare(runner.cfg, ('test_dataloader',))
+    for loop in (runner.val_loop, runner.test_loop):
+        for loader in (loop.dataloader, getattr(loop, 'memory_loader', None)) if loop else ():
+            assert loader is None or 'gt_sem_seg' in loader.dataset[0]['data_samples']
+    train, model = runner.train_loop.dataloader.dataset, runner.cfg.model
     sample = train[len(train) - 1]
     if leaf in FINETUNING:
         assert sample['inputs'].dtype == torch.uint8 and 'gt_sem_seg' in sample['data_samples']
-        assert build(cfg.val_dataloader.dataset, DATASETS).metainfo['classes'] is not None
-        assert cfg.model.decode_head.num_classes == len(train.metainfo['classes'])
+        classes = runner.val_loop.dataloader.dataset.metainfo['classes']
+        assert model.decode_head.num_classes == len(train.metainfo['classes']) == len(classes)
         return
     size = 224 if '_r50_' in leaf.stem else 64 if 'shape' in leaf.stem else 96
     views = sample['inputs']
     if leaf.stem.startswith('supervised'):
-        assert 0 <= sample['data_samples'].gt_label < cfg.model.head.num_classes
-        assert cfg.model.head.num_classes == len(train.metainfo['classes'])
+        assert 0 <= sample['data_samples'].gt_label < model.head.num_classes
+        assert model.head.num_classes == len(train.metainfo['classes'])
         views = [views, views]
     assert [tuple(view.shape) for view in views[:2]] == [(3, size, size)] * 2
     assert len(views) == (3 if leaf.stem.endswith('_clustered') else 2)
     if leaf.stem.startswith('detcon'):
-        given = cfg.model.regions.type == 'mmdense.GivenRegions'
+        given = model.regions.type == 'mmdense.GivenRegions'
         assert ('regions' in sample['data_samples']) == given
         assert not given or sample['data_samples'].regions[0].max() > 0
-    for loader in (cfg.get('val_dataloader'), (cfg.get('val_cfg') or {}).get('memory')):
-        if loader:
-            labelled: BaseDataset = build(loader.dataset, DATASETS)
-            assert 'gt_sem_seg' in labelled[0]['data_samples']
+
+
+@pytest.mark.parametrize('leaf', [
+    pytest.param(leaf, id=leaf.stem, marks=() if leaf.stem in QUICK else pytest.mark.full)
+    for leaf in (*PRETRAINING, *STOCK, *FINETUNING)])
+@pytest.mark.usefixtures('quick_runs')
+def test_a_leaf_takes_two_steps(leaf: Path, data: Path, tmp_path: Path):
+    """And is validated, where it has labels."""
+    weights = torch.load(two_steps(leaf, data, tmp_path), weights_only=False)['state_dict']
+    assert all(tensor.isfinite().all() for tensor in weights.values())
+    logged = next(tmp_path.glob('*/*.log')).read_text()
+    assert ' loss: ' in logged or ' loss_' in logged
+    assert (' mIoU: ' in logged) == (parsed(leaf).get('val_cfg') is not None)
 
 
 @every_finetuning
@@ -125,7 +153,7 @@ def test_segmentor_trains_on_its_own_crops(leaf: Path, data: Path):
 
 def test_mocofcn_is_mocos_network():
     """1911.05722, appendix: two 3x3 convolutions, 256 channels, dilation 6, then 1x1."""
-    head = build(Config.fromfile(CONFIGS / 'finetune/mocofcn_r50_voc12aug.py').model).decode_head
+    head = build(parsed(CONFIGS / 'finetune/mocofcn_r50_voc12aug.py').model).decode_head
     convs = [m for m in head.modules() if isinstance(m, torch.nn.Conv2d)]
     assert [(m.in_channels, m.out_channels, m.kernel_size[0], m.dilation[0]) for m in convs
             if m is not head.conv_seg] == [(2048, 256, 3, 6), (256, 256, 3, 6)]
@@ -137,7 +165,7 @@ def test_mocofcn_is_mocos_network():
     ('in1k', 1024, 1000 * 1251, 10 * 1251), ('voc', 256, 1600 * 41, 16 * 41)])
 def test_detcon_b_is_the_authors_program(name, batch, steps, warmup):
     """google-deepmind/detcon: detcon_b_config.py, detcon_b.py, main_loop.py, utils/."""
-    cfg = Config.fromfile(CONFIGS / f'detcon_b_r50_{name}.py')
+    cfg = parsed(CONFIGS / f'detcon_b_r50_{name}.py')
     optimizer = cfg.optim_wrapper.optimizer
     assert optimizer.type == 'mmdense.LARS' and cfg.auto_scale_lr.base_batch_size == batch
     assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay, optimizer.eta) == (
@@ -181,7 +209,7 @@ def test_metafile_lists_every_config_and_nothing_else():
     for model in models:
         assert model['Name'] == Path(model['Config']).stem
         assert model['In Collection'] in collections
-        method = Config.fromfile(ROOT / model['Config']).model.type
+        method = parsed(ROOT / model['Config']).model.type
         assert method == COLLECTIONS.get(model['In Collection'],
                                          f"mmdense.{model['In Collection']}")
 
@@ -197,20 +225,18 @@ def test_every_registered_class_is_in_a_config():
         'entry that is not needed any more'
 
 
+@pytest.mark.usefixtures('quick_runs')
 def test_pretrain_then_finetune_two_steps(data: Path, tmp_path: Path):
     """The road of the small world: the pretrained backbone is where fine-tuning starts."""
-    cfg = read(CONFIGS / 'densecl_r18_shapes.py', data)
-    cfg.merge_from_dict({'model.queue.size': 4, 'val_cfg.memory_size': 100})
-    checkpoint = two_steps(cfg, tmp_path / 'pretrain', 'configs_pretrain')
-    weights = torch.load(checkpoint, weights_only=False)['state_dict']
-    assert weights['twin.steps'] == 2
+    checkpoint = two_steps(CONFIGS / 'densecl_r18_shapes.py', data, tmp_path / 'pretrain')
+    saved = torch.load(checkpoint, weights_only=False)
+    weights = saved['state_dict']
+    assert weights['twin.steps'] == saved['meta']['iter'] == 3
 
-    cfg = read(CONFIGS / 'finetune/mocofcn_r18_shapes.py', data)
-    cfg.merge_from_dict({'model.backbone.init_cfg.checkpoint': str(checkpoint),
-                         'val_dataloader.batch_size': 2})
-    cfg.optim_wrapper.optimizer = dict(type='SGD', lr=0.0)
-    tuned = torch.load(two_steps(cfg, tmp_path / 'finetune', 'configs_finetune'),
-                       weights_only=False)['state_dict']
+    checkpoint = two_steps(CONFIGS / 'finetune/mocofcn_r18_shapes.py', data, tmp_path / 'finetune',
+                           **{'model.backbone.init_cfg.checkpoint': str(checkpoint),
+                              'optim_wrapper.optimizer.lr': 0.0})
+    tuned = torch.load(checkpoint, weights_only=False)['state_dict']
     learnt = [name for name in tuned if name.startswith('backbone.') and name.endswith('weight')]
     assert len(learnt) == 40
     for name in learnt:
@@ -219,17 +245,18 @@ def test_pretrain_then_finetune_two_steps(data: Path, tmp_path: Path):
 
 @pytest.mark.parametrize('name', ['detcon_b_r18_shapes', 'detcon_b_r18_shapes_clustered',
                                   'detcon_b_r18_shapes_soft', 'detcon_s_r18_shapes'])
-def test_detcon_trains_two_steps(name: str, data: Path, tmp_path: Path):
+@pytest.mark.usefixtures('quick_runs')
+def test_detcon_trains_with_its_regions(name: str, data: Path, tmp_path: Path):
     """Whatever its regions; the twin, where there is one, has followed and is in the checkpoint."""
-    cfg = read(CONFIGS / f'{name}.py', data)
-    cfg.val_cfg.memory_size = 100
-    saved = torch.load(two_steps(cfg, tmp_path, f'configs_{name}'), weights_only=False)
-    weights = saved['state_dict']
-    assert (weights['twin.steps'] == 2) if '_b_' in name else not any('twin' in n for n in weights)
+    saved = torch.load(two_steps(CONFIGS / f'{name}.py', data, tmp_path), weights_only=False)
+    weights, steps = saved['state_dict'], saved['meta']['iter']
+    assert (weights['twin.steps'] == steps) if '_b_' in name else not any(
+        'twin' in n for n in weights)
     learnt = 'regions.prototypes' in weights
     assert learnt == name.endswith('soft') and all(t.isfinite().all() for t in weights.values())
     views, networks, whole = 2, 2 if '_b_' in name else 1, name.endswith('clustered')
-    assert saved['message_hub']['runtime_info']['forwards'] == 2 * 2 * (views * networks + whole)
+    forwards = saved['message_hub']['runtime_info']['forwards']
+    assert forwards == steps * 2 * (views * networks + whole)
     logged = next(tmp_path.glob('*/*.log')).read_text()
     assert 'loss_region: ' in logged and ('loss_balance: ' in logged) == learnt
 

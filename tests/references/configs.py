@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -9,13 +11,13 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
-from mmengine.runner import Runner
 
 import mmdense  # noqa: F401
 from mmdense.datasets.generate import ensure_scenes
 from mmdense.regions import grid_regions, write_regions
+from mmdense.tables.options import format_options
+from references.commands import ROOT, call_tool
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'configs'
 PRETRAINING = sorted(CONFIGS.glob('*.py'))
 STOCK = sorted((CONFIGS / 'mmpretrain').glob('*.py'))
@@ -23,42 +25,125 @@ FINETUNING = sorted((CONFIGS / 'finetune').glob('*.py'))
 TABLES = sorted((CONFIGS / 'tables').glob('*.py'))
 
 
+#: images of a stand-in
+NAMES = tuple('abcdef')
+#: classes in the stand-ins' label maps, each in every one
+CLASSES = dict(voc=21, camvid=11)
+
+
 def make_data(root: Path) -> Path:
-    """Write a few images into ``root`` in every layout that the configs name; return it."""
+    """Write a few images into ``root`` in every layout that the configs name; return it.
+
+    Configs find them as they are in the folder above, where ``root`` is named ``data``.
+    """
     ensure_scenes(root / 'shapes', counts=dict(unlabelled=6, labelled=12, val=2))
     voc, camvid = root / 'VOCdevkit/VOC2012', root / 'camvid'
-    for folder in ('JPEGImages', 'SegmentationClass', 'SegmentationClassAug'):
-        write_images(voc / folder, ('a', 'b'))
-    write_images(camvid / 'images/train', ('a', 'b'))
-    write_images(camvid / 'annotations/train', ('a', 'b'))
+    for folder in ('SegmentationClass', 'SegmentationClassAug'):
+        write_labels(voc / folder, CLASSES['voc'])
+    write_labels(camvid / 'annotations/train', CLASSES['camvid'])
     for path in (voc / 'ImageSets/Segmentation', camvid / 'splits'):
         path.mkdir(parents=True)
         for name in ('train', 'val', 'aug', 'trainaug', 'bank', 'bank_1of8', 'newdrive'):
-            (path / f'{name}.txt').write_text('a\nb\n')
-    for folder in ('imagenet/train/n0', 'coco/train2017', 'mine', 'bsds/images/train'):
-        write_images(root / folder, ('a', 'b'))
+            (path / f'{name}.txt').write_text('\n'.join(NAMES))
+    for folder in ('VOCdevkit/VOC2012/JPEGImages', 'camvid/images/train', 'imagenet/train/n0',
+                   'coco/train2017', 'mine', 'bsds/images/train'):
+        write_images(root / folder)
     for folder in ('imagenet/regions_fh/n0', 'coco/regions_fh', 'VOCdevkit/VOC2012/regions_fh',
                    'bsds/regions/train', 'bsds_regions_fh/train'):
         (root / folder).mkdir(parents=True)
-        for name in ('a', 'b'):
+        for name in NAMES:
             image = np.zeros((90, 120), np.uint8)
             write_regions(root / folder / f'{name}.png', grid_regions(image, cells=3))
     return root
 
 
-def write_images(folder: Path, names: tuple[str, ...]) -> None:
-    """Write images, or class ids where the folder is one of annotations."""
+def write_images(folder: Path) -> None:
+    """Write one JPEG image of random pixels for each name."""
     folder.mkdir(parents=True)
-    label = 'Segmentation' in folder.name or 'annotations' in str(folder)
-    for name in names:
-        image = np.random.default_rng(0).integers(0, 5 if label else 256, (90, 120, 3), np.uint8)
-        cv2.imwrite(str(folder / f'{name}{".png" if label else ".jpg"}'),
-                    image[..., 0] if label else image)
+    for seed, name in enumerate(NAMES):
+        image = np.random.default_rng(seed).integers(0, 256, (90, 120, 3), np.uint8)
+        cv2.imwrite(str(folder / f'{name}.jpg'), image)
+
+
+def write_labels(folder: Path, classes: int) -> None:
+    """Write one label map of random classes for each name."""
+    folder.mkdir(parents=True)
+    for seed, name in enumerate(NAMES):
+        label = np.random.default_rng(seed).integers(0, classes, (90, 120), np.uint8)
+        cv2.imwrite(str(folder / f'{name}.png'), label)
+
+
+_read = lru_cache(maxsize=None)(Config.fromfile)
+
+
+def parsed(leaf: Path | str) -> Config:
+    """Return a config of this repository, whose files are read once."""
+    return copy.deepcopy(_read(str(leaf)))
+
+
+#: parts of a model that take the backbone's maps
+BEHIND = ('projector', 'dense_projector', 'neck', 'head', 'decode_head', 'regions')
+NARROW = 8
+
+
+def nodes(node: dict | list | tuple, name: str = '') -> Iterator[tuple[str, dict]]:
+    """Yield each dict in a config with its dotted name."""
+    items = enumerate(node) if isinstance(node, (list, tuple)) else node.items()
+    if isinstance(node, dict):
+        yield name, node
+    for key, child in items:
+        if isinstance(child, (dict, list, tuple)):
+            yield from nodes(child, f'{name}.{key}'.removeprefix('.'))
+
+
+def small_options(leaf: Path) -> dict[str, int | str | bool]:
+    """Return options that make a leaf's network narrow, its batches two images, its loaders plain.
+
+    What the config itself does not say, the folder of images, is among them.
+    """
+    cfg = parsed(leaf)
+    options = {'train_dataloader.batch_size': 2, 'model.backbone.base_channels': 64 // NARROW}
+    if '_r50_folder' in leaf.stem:
+        options['train_dataloader.dataset.data_root'] = 'data/mine'
+    for name in ('val_dataloader', 'test_dataloader'):
+        if cfg.get(name):
+            options[f'{name}.dataset.indices'] = 2
+    for name, node in nodes(cfg._cfg_dict):
+        plain = dict(num_workers=0, persistent_workers=False, num_images=6, memory_size=200)
+        if name != 'model' and not name.startswith('_'):
+            options.update({f'{name}.{key}': value for key, value in plain.items() if key in node})
+    for name, node in nodes(cfg.model, 'model'):
+        part = name.rpartition('.')[2]
+        for key, value in node.items():
+            if key in ('in_channels', 'c1_in_channels') and part in BEHIND:
+                options[f'{name}.{key}'] = value // NARROW
+            elif key in ('hidden_channels', 'hid_channels'):
+                options[f'{name}.{key}'] = 32
+            elif key in ('channels', 'c1_channels') and part == 'decode_head':
+                options[f'{name}.{key}'] = 16
+            elif key == 'queue_len' or part == 'queue' and key == 'size':
+                options[f'{name}.{key}'] = 8
+    return options
+
+
+def short_options(leaf: Path) -> dict[str, int]:
+    """Return options that end a run after two steps, with its validation.
+
+    The auto recipe's warm-up takes two, and a step has to come after it.
+    """
+    steps = 3 if parsed(leaf).get('recipe') == 'auto' else 2
+    return {'train_cfg.max_iters': steps, 'train_cfg.val_interval': steps,
+            'default_hooks.logger.interval': 1}
+
+
+def words(options: dict) -> list[str]:
+    """Return options as a command line has them."""
+    return ['--cfg-options', *format_options(options, 'the tests')] if options else []
 
 
 def read(leaf: Path, data: Path) -> Config:
     """Read a config with its data in the folder ``data``, no workers, and a folder named."""
-    cfg = Config.fromfile(leaf)
+    cfg = parsed(leaf)
     if '_r50_folder' in leaf.stem:
         cfg.merge_from_dict({'train_dataloader.dataset.data_root': 'data/mine'})
     move(cfg._cfg_dict, data)
@@ -93,12 +178,12 @@ def build_shapes(model: dict) -> torch.nn.Module:
         return build(model)
 
 
-def two_steps(cfg: Config, work_dir: Path, name: str) -> Path:
-    """Train two iterations as a runner does; return the checkpoint."""
-    cfg.work_dir = str(work_dir)
-    cfg.experiment_name = name
-    cfg.merge_from_dict({
-        'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2, 'train_dataloader.batch_size': 2,
-        'default_hooks.logger.interval': 1})
-    Runner.from_cfg(cfg).train()
-    return work_dir / 'iter_2.pth'
+def two_steps(leaf: Path, data: Path, work_dir: Path, **options: object) -> Path:
+    """Train a leaf at small size with tools/train.py for two steps; return the checkpoint.
+
+    Of a run with the auto recipe it is three, see :func:`short_options`.
+    """
+    short = short_options(leaf)
+    call_tool('train', leaf, '--work-dir', work_dir,
+              *words({**small_options(leaf), **short, **options}), cwd=data.parent)
+    return work_dir / f'iter_{short["train_cfg.max_iters"]}.pth'
