@@ -89,9 +89,11 @@ def find_bases() -> None:
         try:
             return find(cfg_path, filename)
         except (AssertionError, ImportError, OSError, ValueError) as error:
+            # the other two speak of mmengine's own functions
+            reason = f'{error}; ' if isinstance(error, (ImportError, OSError)) else ''
             raise FileNotFoundError(
-                f'config {cfg_path}: {error}; expected PACKAGE::FOLDER/NAME.py, such as '
-                'mmseg::_base_/models/fcn_r50-d8.py, of an installed package') from None
+                f'config {cfg_path}: {reason}expected PACKAGE::FOLDER/NAME.py of an installed '
+                'OpenMMLab package, such as mmseg::_base_/models/fcn_r50-d8.py') from None
     Config._get_cfg_path = staticmethod(find_base)
 
 

@@ -18,7 +18,7 @@ def find_config(name: str) -> str:
     path = CONFIGS / (name if name.endswith('.py') else f'{name}.py')
     if not path.is_file():
         known = sorted(p.relative_to(CONFIGS).as_posix() for p in CONFIGS.rglob('*.py'))
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or known[:3]
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0)
         raise FileNotFoundError(f'config mmdense::{name}: no such file in {CONFIGS}; nearest: '
                                 f'{", ".join(f"mmdense::{n}" for n in near)}')
     return str(path)

@@ -11,7 +11,7 @@ import yaml
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS
-from references.commands import build_with_tool, quick_runs  # noqa: F401
+from references.commands import build_with_tool, call_tool, quick_runs  # noqa: F401
 from references.configs import (
     CONFIGS,
     FINETUNING,
@@ -45,9 +45,9 @@ NOT_IN_CONFIGS = {
 COLLECTIONS = {'Supervised': 'mmpretrain.ImageClassifier'}
 
 #: one for each method and each decoder, on VOC, COCO and ImageNet: two steps in every run of the
-#: tests; small ones of every method are below, mmpretrain's in test_config_rows.py
-QUICK = ('densecl_r50_voc', 'detcon_b_r50_coco', 'detcon_s_r50_in1k', 'mocofcn_r50_voc12aug',
-         'pspnet_r50_voc12aug', 'deeplabv3plus_r50_voc12aug', 'nonlocal_r50_voc12aug')
+#: tests; MoCoFCN and small ones of every method are below, mmpretrain's in test_config_rows.py
+QUICK = ('densecl_r50_voc', 'detcon_b_r50_coco', 'detcon_s_r50_in1k', 'pspnet_r50_voc12aug',
+         'deeplabv3plus_r50_voc12aug', 'nonlocal_r50_voc12aug')
 
 every_leaf = pytest.mark.parametrize('leaf', PRETRAINING + STOCK + FINETUNING,
                                      ids=lambda path: path.stem)
@@ -226,6 +226,24 @@ def test_every_registered_class_is_in_a_config():
 
 
 @pytest.mark.usefixtures('quick_runs')
+@pytest.mark.situation('the road', 'a fine-tuning config whose dataset is an `mmseg::…` base\'s '
+                       '(VOC aug)', 'works', 'train, test, evaluate, check and visualize')
+def test_a_stock_dataset_goes_through_every_tool(data: Path, tmp_path: Path, capsys):
+    leaf = CONFIGS / 'finetune/mocofcn_r50_voc12aug.py'
+    checkpoint = two_steps(leaf, data, tmp_path / 'train')
+    small = words({**small_options(leaf), 'val_cfg.memory_size': 100,
+                   'val_dataloader.dataset.pipeline.1.scale': (128, 96),
+                   'test_dataloader.dataset.pipeline.1.scale': (128, 96)})
+    for tool, arguments in (('test', [checkpoint, '--work-dir', tmp_path / 'test']),
+                            ('evaluate', [checkpoint, '--no-random']), ('check', ['--no-measure']),
+                            ('visualize', [checkpoint, '--num', 1, '--out', tmp_path / 'out'])):
+        call_tool(tool, leaf, *arguments, *small, cwd=data.parent)
+    said = capsys.readouterr().out
+    assert ' mIoU: ' in said and '"knn": {' in said and 'images' in said
+    assert (tmp_path / 'out/predictions.png').is_file()
+
+
+@pytest.mark.usefixtures('quick_runs')
 def test_pretrain_then_finetune_two_steps(data: Path, tmp_path: Path):
     """The road of the small world: the pretrained backbone is where fine-tuning starts."""
     checkpoint = two_steps(CONFIGS / 'densecl_r18_shapes.py', data, tmp_path / 'pretrain')
@@ -264,7 +282,8 @@ def test_detcon_trains_with_its_regions(name: str, data: Path, tmp_path: Path):
 @pytest.mark.parametrize('base, backbone', [
     ('mmseg::pspnet/pspnet_r50-d8_4xb4-20k_voc12aug-512x512.py', 'mmseg.models'),
     ('mmpretrain::densecl/densecl_resnet50_8xb32-coslr-200e_in1k.py', 'mmpretrain.models'),
-    ('mmdense::finetune/mocofcn_r18_shapes.py', 'mmseg.models')])
+    ('mmdense::finetune/mocofcn_r18_shapes.py', 'mmseg.models'),
+    ('mmdense::densecl_r18_shapes.py', 'mmseg.models')])
 def test_inheritance_from_packages(base: str, backbone: str, tmp_path: Path):
     """A user's config anywhere inherits from installed packages, after our first base."""
     leaf = tmp_path / 'mine.py'

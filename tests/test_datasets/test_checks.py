@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.registry import DATASETS
 from PIL import Image
 
 from mmdense.datasets.checks import absent_files, check_dataset_paths
@@ -81,6 +82,43 @@ def test_wrapped_datasets(voc_root):
     # labels are dropped, so their masks need not be there
     (voc_root / 'ImageSets/Segmentation/aug.txt').write_text('a\n')
     check_dataset_paths(dict(type='mmdense.UnlabelledDataset', dataset=both), 'x')
+
+
+STOCK = """
+_base_ = [__import__('mmdense').BASE, '{base}']
+whole = dict(_base_.train_dataloader.dataset)
+unlabelled = dict(type='mmdense.UnlabelledDataset', dataset=whole)
+"""
+
+
+@pytest.mark.parametrize('base, cls, root', [
+    pytest.param('mmseg::_base_/datasets/pascal_voc12_aug.py', 'PascalVOCDataset',
+                 'data/VOCdevkit/VOC2012', id='voc_aug', marks=pytest.mark.situation(
+                     'the road', 'a dataset from an `mmseg::…` or `mmpretrain::…` base that is not '
+                     'there', 'error', 'where it was looked for, and the layout expected')),
+    ('mmseg::_base_/datasets/ade20k.py', 'ADE20KDataset', 'data/ade/ADEChallengeData2016'),
+    ('mmpretrain::_base_/datasets/imagenet_bs32.py', 'ImageNet', 'data/imagenet')])
+def test_datasets_of_stock_bases_are_looked_up_in_their_scope(tmp_path, monkeypatch, base, cls,
+                                                              root):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / 'leaf.py'
+    path.write_text(STOCK.format(base=base))
+    cfg = Config.fromfile(path)
+    assert '_scope_' in cfg.whole
+    for dataset in (cfg.train_dataloader.dataset, cfg.unlabelled):
+        assert f'{cls} was looked for in {tmp_path}/{root}' in error(dataset)
+
+
+def test_whole_datasets_of_a_stock_base_pass_and_lose_their_labels(voc_root, monkeypatch):
+    monkeypatch.chdir(voc_root.parents[1])
+    voc_root.parent.parent.joinpath('data').symlink_to('.')
+    (voc_root / 'ImageSets/Segmentation/aug.txt').write_text('a\n')
+    (voc_root / 'SegmentationClassAug').symlink_to('SegmentationClass')
+    path = voc_root / 'leaf.py'
+    path.write_text(STOCK.format(base='mmseg::_base_/datasets/pascal_voc12_aug.py'))
+    cfg = Config.fromfile(path)
+    check_dataset_paths(cfg.train_dataloader.dataset, 'x')
+    assert len(DATASETS.build(cfg.unlabelled)) == 3
 
 
 def test_cityscapes_without_converted_labels(tmp_path):

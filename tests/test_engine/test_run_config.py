@@ -5,6 +5,7 @@ from argparse import Namespace
 
 import pytest
 from mmengine.config import Config
+from references.commands import call_tool
 
 from mmdense.config_files import require_checkpoint
 from mmdense.engine import run_config
@@ -15,6 +16,7 @@ from mmdense.engine.run_config import (
     use_amp,
     use_tta,
 )
+from mmdense.errors import user_message
 
 
 def arguments(config, **settings) -> Namespace:
@@ -31,6 +33,35 @@ def test_options_and_work_dir_in_order_of_precedence(tmp_path):
     assert (cfg.model.b, cfg.work_dir, cfg.launcher) == (2, 'x', 'slurm')
     cfg = load_config(arguments(path, cfg_options={'work_dir': 'x'}, work_dir='y'))
     assert cfg.work_dir == 'y'
+
+
+@pytest.mark.parametrize('name, work_dir', [
+    pytest.param('mmdense::densecl_r18_shapes.py', 'work_dirs/densecl_r18_shapes', id='flat',
+                 marks=pytest.mark.situation(
+                     'the road', 'a config named by package on the command line of a tool '
+                     '(`mmdense::NAME.py`, `mmseg::FOLDER/NAME.py`)', 'works', 'as the file does')),
+    ('mmdense::finetune/mocofcn_r50_voc12aug', 'work_dirs/mocofcn_r50_voc12aug'),
+    ('mmseg::fastscnn/fast_scnn_8xb4-160k_cityscapes-512x1024.py',
+     'work_dirs/fast_scnn_8xb4-160k_cityscapes-512x1024')])
+def test_a_config_is_named_by_package(name, work_dir):
+    cfg = load_config(arguments(name, cfg_options={'model.backbone.depth': 7}))
+    assert cfg.work_dir == work_dir and cfg.model.backbone.depth == 7
+
+
+@pytest.mark.parametrize('tool', ['train', 'check', 'visualize', 'evaluate', 'test'])
+@pytest.mark.parametrize('name, said', [
+    pytest.param('mmdense::densecl_r50_vok.py', 'nearest: mmdense::densecl_r50_voc.py', id='ours',
+                 marks=pytest.mark.situation(
+                     'the road', 'a config named by package that is not there, with each tool',
+                     'error', 'what to type, or the nearest names')),
+    ('mmseg::fcn_r50-d8.py', 'expected PACKAGE::FOLDER/NAME.py')])
+def test_every_tool_says_which_config_is_not_there(tmp_path, tool, name, said):
+    checkpoint = tmp_path / 'c.pth'
+    checkpoint.touch()
+    more = {'train': (), 'check': (), 'visualize': (checkpoint, '--out', tmp_path)}
+    with pytest.raises(FileNotFoundError, match=f'config {name}: .*{said}') as caught:
+        call_tool(tool, name, *more.get(tool, (checkpoint,)), cwd=tmp_path)
+    assert user_message(caught.value)
 
 
 def test_missing_files_are_named_with_the_place_that_was_searched(tmp_path, monkeypatch):
