@@ -52,6 +52,7 @@ def test_the_wheel_carries_every_config_and_tool(wheel, repo):
         assert f'mmdense/.mim/{path.relative_to(repo)}' in names
     assert {f'mmdense/{path.relative_to(repo / "mmdense")}'
             for path in (repo / 'mmdense').rglob('*.py') if '.mim' not in path.parts} <= names
+    assert f'mmdense/{Path(mmdense.BASE).relative_to(Path(mmdense.__file__).parent)}' in names
     assert not any(name.startswith('tests/') for name in names)
 
 
