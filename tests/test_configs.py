@@ -231,9 +231,7 @@ def test_every_registered_class_is_in_a_config():
 def test_a_stock_dataset_goes_through_every_tool(data: Path, tmp_path: Path, capsys):
     leaf = CONFIGS / 'finetune/mocofcn_r50_voc12aug.py'
     checkpoint = two_steps(leaf, data, tmp_path / 'train')
-    small = words({**small_options(leaf), 'val_cfg.memory_size': 100,
-                   'val_dataloader.dataset.pipeline.1.scale': (128, 96),
-                   'test_dataloader.dataset.pipeline.1.scale': (128, 96)})
+    small = words({**small_options(leaf), 'val_cfg.memory_size': 100})
     for tool, arguments in (('test', [checkpoint, '--work-dir', tmp_path / 'test']),
                             ('evaluate', [checkpoint, '--no-random']), ('check', ['--no-measure']),
                             ('visualize', [checkpoint, '--num', 1, '--out', tmp_path / 'out'])):

@@ -108,6 +108,9 @@ def small_options(leaf: Path) -> dict[str, int | str | bool]:
     for name in ('val_dataloader', 'test_dataloader'):
         if cfg.get(name):
             options[f'{name}.dataset.indices'] = 2
+            for place, step in enumerate(cfg[name].dataset.pipeline):
+                if step.type == 'Resize':
+                    options[f'{name}.dataset.pipeline.{place}.scale'] = (128, 96)
     for name, node in nodes(cfg._cfg_dict):
         plain = dict(num_workers=0, persistent_workers=False, num_images=6, memory_size=200)
         if name != 'model' and not name.startswith('_'):
