@@ -35,6 +35,7 @@ from mmdense.engine.run_config import prepare
 #: registered, but put into a run by our tools, or a part for configs of the user's own
 NOT_IN_CONFIGS = {
     'CPUDistributedDataParallel': 'tools/train.py sets it on CPU processes',
+    'DistributedDataParallel': 'tools/train.py sets it on several GPUs',
     'BFloat16OptimWrapper': 'tools/train.py --amp sets it on a CPU',
     'LabelCountsHook': 'every runner has it; its option is in docs/evaluation.md',
     'LabelFreeValLoop': 'val_cfg of a user who has no labels; docs/evaluation.md',

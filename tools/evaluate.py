@@ -20,7 +20,6 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.logging import MMLogger, print_log
-from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -31,7 +30,6 @@ from mmdense.engine.options import ConfigOptions
 from mmdense.engine.run_config import load_config
 from mmdense.errors import run_command
 from mmdense.evaluation.best_layer import CHOICE, choose_layer
-from mmdense.evaluation.dilation import find_stages, stage_strides
 from mmdense.evaluation.from_config import build_data, build_random, load_trained
 from mmdense.evaluation.measuring import Request, measure
 from mmdense.evaluation.protocols import PROTOCOLS, beside_random, decimals
@@ -47,11 +45,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--protocol', nargs='+', choices=[*PROTOCOLS, 'finetune'],
                         default=['knn'], help='default: knn; finetune trains a segmentor')
     parser.add_argument('--layers', nargs='+', default=['last'], metavar='LAYER',
-                        help='maps: of a ResNet C2 to C5, else the place in what the backbone '
-                             'returns; default: the last')
+                        help='maps: of a ResNet C2 to C5, or the place in what the backbone '
+                             'returns; default: last, the one that is trained')
     parser.add_argument('--stride', type=int,
-                        help="of a ResNet's maps at most, in pixels, 0 = its own; default: "
-                             'test_cfg.stride or 8')
+                        help="of the maps in pixels: finer ones are averaged, a ResNet's coarser "
+                             "ones dilated; 0 = the network's own; default: test_cfg.stride or 8")
     parser.add_argument('--no-recalibrate-bn', action='store_true',
                         help='keep the BatchNorm statistics of the checkpoint')
     parser.add_argument('--clusters', type=int, default=500,
@@ -104,15 +102,6 @@ def tables(results: dict) -> list[Table]:
     return drawn
 
 
-def warn_of_stride(model: BaseModel, stride: int | None) -> None:
-    """Print that a ResNet's maps are all finer than the largest stride allows."""
-    stages = find_stages(model.backbone)
-    strides = stage_strides(model.backbone, stages) if stages else []
-    if stride and strides and max(strides) < stride:
-        print(f'warning: stride {stride} changes nothing: the stages of '
-              f'{type(model.backbone).__name__} have strides {strides}')
-
-
 def say_best_layer(results: dict, best: str | None) -> None:
     """Print which of several layers is the best one, or that none was chosen."""
     if best is not None:
@@ -132,7 +121,6 @@ def measure_frozen(cfg: Config, args: argparse.Namespace, request: Request) -> d
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
                TimeRemainingColumn())
     model = load_trained(cfg, args.checkpoint, args.seed)
-    warn_of_stride(model, data.settings['stride'])
     with Progress(*columns, console=Console(stderr=True)) as bars:
         found = measure(model, data, request, tracker(bars, 'checkpoint'))
         results = found.results

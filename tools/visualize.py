@@ -34,6 +34,10 @@ def cell(text: str) -> tuple[float, float]:
     return x, y
 
 
+def out_index(text: str) -> int | str:
+    return text if text.startswith('C') else int(text)
+
+
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Draw what a checkpoint has learnt')
     parser.add_argument('config', help='config file, of pretraining or of a segmentor')
@@ -44,9 +48,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--num', type=int, default=6, help="images taken from the config's dataset")
     parser.add_argument('--cell', type=cell, metavar='X,Y',
                         help='pixel whose cell is compared with all; the middle by default')
-    parser.add_argument('--stride', type=int, default=8, help="of a ResNet's map, in pixels")
-    parser.add_argument('--out-index', type=int, default=-1,
-                        help='which map of the backbone; of a ResNet 0 to 3 = C2 to C5')
+    parser.add_argument('--stride', type=int, default=8,
+                        help="of the map in pixels: a finer one is averaged, a ResNet's coarser "
+                             "one dilated; 0 = the network's own")
+    parser.add_argument('--out-index', type=out_index,
+                        help='which map: its place in what the backbone returns, of a ResNet also '
+                             'C2 to C5; default: the one that is trained')
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                         help='change settings of the config')
     return parser.parse_args()

@@ -5,4 +5,5 @@ custom_hooks = [
     dict(type='mmdense.FeatureMonitorHook', interval=50),
     dict(type='mmdense.SkippedImagesHook'),
     dict(type='mmdense.ForwardCountHook'),
+    dict(type='mmdense.UnusedParametersHook'),
 ]

@@ -8,4 +8,9 @@ from .lars import LARS
 from .seed_hook import IterationSeedHook
 from .skipped_images_hook import SkippedImagesHook
 from .stop_below_start_hook import StopBelowStartHook
-from .wrappers import BFloat16OptimWrapper, CPUDistributedDataParallel
+from .unused_parameters import UnusedParametersHook
+from .wrappers import (
+    BFloat16OptimWrapper,
+    CPUDistributedDataParallel,
+    DistributedDataParallel,
+)

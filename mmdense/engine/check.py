@@ -15,7 +15,8 @@ from mmpretrain.models.selfsup.base import BaseSelfSupervisor
 from torch import nn
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
-from mmdense.datasets.transforms.loading import ImageReadError, image_size
+from mmdense.datasets.source import source_images
+from mmdense.datasets.transforms.loading import ImageReadError
 from mmdense.models.selfsup.base import DenseSSL
 from mmdense.models.selfsup.detcon import DetCon
 from mmdense.structures import Views
@@ -25,6 +26,7 @@ from .check_images import check_images
 from .check_settings import check_classes, check_precision, check_schedule
 from .finding import Finding
 from .recipe import RunFacts
+from .unused_parameters import NEGLIGIBLE, describe_unused, reached_parameters
 
 
 def view_sizes(cfg: Config) -> list[int]:
@@ -42,14 +44,18 @@ def view_sizes(cfg: Config) -> list[int]:
 
 
 def image_sides(cfg: Config, count: int = 32) -> list[int]:
-    """Shorter sides in pixels of up to ``count`` images that can be read, over the dataset."""
+    """Shorter sides in pixels of up to ``count`` images that can be read, over the dataset.
+
+    As the pipeline's own transforms load them, so whatever file they read is read here.
+    """
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
         dataset = DATASETS.build(copy.deepcopy(cfg.train_dataloader['dataset']))
+    images = source_images(dataset)
     places = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int))
     sides = []
     for place in places:
         with suppress(ImageReadError):      # check_images tells of these
-            sides.append(min(image_size(dataset.get_data_info(int(place))['img_path'])))
+            sides.append(min(images[int(place)]['img'].shape[:2]))
     return sides
 
 
@@ -159,7 +165,7 @@ def measure_step(model: nn.Module, size: int, channels: int, batch: int) -> tupl
 
 
 def check_cost(model: nn.Module, cfg: Config, facts: RunFacts) -> Iterator[Finding]:
-    """Measure two small steps here and scale them to the run's batch and length."""
+    """Measure small steps here: what they reach, and what the run will take."""
     if not isinstance(model, (DenseSSL, BaseSelfSupervisor)):
         yield Finding(True, 'time', f'not measured: {type(model).__name__} does not learn from '
                       'views')
@@ -170,7 +176,10 @@ def check_cost(model: nn.Module, cfg: Config, facts: RunFacts) -> Iterator[Findi
     model.train()
     # mmpretrain's momentum schedules ask for it
     MessageHub.get_current_instance().update_info('max_iters', facts.iterations)
-    measure_step(model, size, channels, small)
+    with reached_parameters(model) as reached:
+        measure_step(model, size, channels, small)
+    share, text = describe_unused(model, reached)
+    yield Finding(share <= NEGLIGIBLE, 'gradients', text)
     half_s, half_mb = measure_step(model, size, channels, max(small // 2, 2))
     seconds, megabytes = measure_step(model, size, channels, small)
     slope = (small - max(small // 2, 2)) or 1

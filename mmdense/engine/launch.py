@@ -1,4 +1,4 @@
-"""Several processes on a machine without a GPU, from the config and launcher of the GPU run."""
+"""Several processes, with GPUs or without, from the config and launcher of the GPU run."""
 from __future__ import annotations
 
 import atexit
@@ -12,7 +12,7 @@ from mmengine.device import get_device
 from mmengine.dist import get_rank, get_world_size, init_dist, is_distributed
 from mmengine.logging import print_log
 
-#: wrappers of mmengine that a CPU process replaces
+#: wrappers of mmengine that ours replace
 DDP = (None, 'MMDistributedDataParallel', 'mmengine.MMDistributedDataParallel')
 #: launcher -> what it tells each process, and what to type instead of the tool by itself
 ENVIRONMENTS = {
@@ -72,15 +72,17 @@ def check_launcher(launcher: str) -> None:
 
 
 def start_processes(cfg: Config) -> None:
-    """Join the process group and fit the config, where several processes run without a GPU.
+    """Join the process group where there is no GPU, and fit the config's model wrapper.
 
-    With GPUs, or without a launcher, mmengine's runner does all of it and nothing happens here.
-    Otherwise a gloo group is made (the runner keeps a group that is there) and the model wrapper
-    becomes :class:`mmdense.CPUDistributedDataParallel`; another wrapper in the config is kept.
+    Without a launcher nothing happens. Without GPUs a gloo group is made (the runner keeps a
+    group that is there). mmengine's model wrapper becomes
+    :class:`mmdense.DistributedDataParallel`, which finds parameters that the loss does not reach,
+    or its sister for CPU processes; another wrapper in the config is kept.
     """
-    if cfg.launcher == 'none' or get_device() != 'cpu':
+    if cfg.launcher == 'none':
         return
-    if not is_distributed():
+    cpu = get_device() == 'cpu'
+    if cpu and not is_distributed():
         options = {**cfg.get('env_cfg', {}).get('dist_cfg', {}), 'backend': 'gloo'}
         # mmengine reads every launcher's environment right, but selects a GPU on the way
         with mock.patch('torch.cuda.set_device'):
@@ -89,4 +91,5 @@ def start_processes(cfg: Config) -> None:
     wrapper = dict(cfg.get('model_wrapper_cfg') or dict(
         broadcast_buffers=False, find_unused_parameters=cfg.get('find_unused_parameters', False)))
     if wrapper.get('type') in DDP:
-        cfg.model_wrapper_cfg = {**wrapper, 'type': 'mmdense.CPUDistributedDataParallel'}
+        kind = 'CPUDistributedDataParallel' if cpu else 'DistributedDataParallel'
+        cfg.model_wrapper_cfg = {**wrapper, 'type': f'mmdense.{kind}'}

@@ -1,22 +1,97 @@
-"""What lets a config made for GPUs train on CPU processes too: a model and an optimiser wrapper."""
+"""What lets any model train on several processes, and a config made for GPUs on CPU ones too."""
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unittest import mock
 
 import torch
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.logging import print_log
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import SyncBatchNorm
 
 from mmdense.registry import MODEL_WRAPPERS, OPTIM_WRAPPERS
 
 
+def average_gradients(parameters: list[nn.Parameter]) -> Tensor:
+    """Average gradients over all processes in place; one that a process lacks counts as 0 there.
+
+    Returns:
+        (len(parameters),) bool: which parameters have a gradient on every process.
+    """
+    own = torch.tensor([p.grad is not None for p in parameters], device=parameters[0].device)
+    found = own.int()
+    all_reduce(found)
+    share = 1 / get_world_size()
+    for parameter, count in zip(parameters, found.tolist(), strict=True):
+        if not count:
+            continue
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        mean = parameter.grad.mul(share).contiguous()
+        all_reduce(mean)
+        parameter.grad.copy_(mean)
+    return found == get_world_size()
+
+
 @MODEL_WRAPPERS.register_module()
-class CPUDistributedDataParallel(MMDistributedDataParallel):
-    """mmengine's distributed model for processes without a GPU (gloo).
+class DistributedDataParallel(MMDistributedDataParallel):
+    """mmengine's distributed model, which finds out whether the loss reaches all parameters.
+
+    torch wants to be told (``find_unused_parameters``) and otherwise fails at the second step.
+    Here the first step averages the gradients by hand; only if some parameter had none, torch
+    then looks for such parameters at each step, which costs time. With
+    ``find_unused_parameters=True`` or ``static_graph=True`` in the config nothing is found out.
+    """
+
+    def __init__(self, module: nn.Module, **kwargs) -> None:
+        super().__init__(module, **kwargs)
+        self.settings = kwargs
+        self.known = self.find_unused_parameters or self.static_graph
+
+    def train_step(self, data: dict | tuple | list, optim_wrapper: OptimWrapper) -> dict:
+        """Return the log variables of one training step, see mmengine.
+
+        Raises:
+            ValueError: after a first step that reached all parameters, one did not.
+        """
+        if self.known:
+            try:
+                return super().train_step(data, optim_wrapper)
+            except RuntimeError as error:
+                if 'finished reduction in the prior iteration' not in str(error):
+                    raise
+            raise ValueError('the loss of the first step reached all parameters, a later one did '
+                             'not, which several processes must know: set '
+                             'find_unused_parameters=True in the config')
+        backward, found = optim_wrapper.backward, []
+        parameters = [p for p in self.module.parameters() if p.requires_grad]
+
+        def backward_and_average(loss: Tensor, **kwargs) -> None:
+            backward(loss, **kwargs)
+            found.append(average_gradients(parameters))
+        with self.no_sync(), mock.patch.object(optim_wrapper, 'backward', backward_and_average):
+            logged = super().train_step(data, optim_wrapper)
+        self.known = True
+        if not found[0].all():
+            self._find_unused(int((~found[0]).sum()))
+        return logged
+
+    def _find_unused(self, count: int) -> None:
+        print_log(f'{count} parameters get no gradient: the processes look for them at each step '
+                  '(find_unused_parameters=True)', 'current')
+        training = self.training
+        # torch takes the setting only at construction; nothing is held but the module
+        self.__init__(self.module, **{**self.settings, 'find_unused_parameters': True})
+        self.train(training)
+
+
+@MODEL_WRAPPERS.register_module()
+class CPUDistributedDataParallel(DistributedDataParallel):
+    """The same for processes without a GPU (gloo).
 
     The runner passes GPU numbers, which DDP refuses on CPU, and SyncBN raises there as soon as
     there is a process group: it becomes plain BatchNorm, with the statistics of one process.

@@ -1,23 +1,21 @@
-"""Finer maps from a trained ResNet: strides become dilation, weights stay as they are."""
+"""Maps at another stride: a ResNet's finer ones by dilation, any network's coarser by averaging."""
 from __future__ import annotations
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
 def find_stages(backbone: nn.Module) -> list[nn.Module]:
     """Return the stages ``layer1`` to ``layer4`` (or ``layer3``) of a ResNet, [] of others.
 
-    Found at any depth (timm's networks are wrapped). MobileNets, whose layers go on to
-    ``layer7``, are no ResNets.
+    Those of the network itself (timm's are wrapped), not of a ResNet that is a branch of another
+    network. MobileNets, whose layers go on to ``layer7``, are no ResNets.
     """
-    for module in backbone.modules():
-        stages = []
-        while isinstance(getattr(module, f'layer{len(stages) + 1}', None), nn.Module):
-            stages.append(getattr(module, f'layer{len(stages) + 1}'))
-        if stages:
-            return stages if len(stages) in (3, 4) else []
-    return []
+    module, stages = getattr(backbone, 'timm_model', backbone), []
+    while isinstance(getattr(module, f'layer{len(stages) + 1}', None), nn.Module):
+        stages.append(getattr(module, f'layer{len(stages) + 1}'))
+    return stages if len(stages) in (3, 4) else []
 
 
 @torch.no_grad()
@@ -79,3 +77,16 @@ def dilate(backbone: nn.Module, stride: int) -> None:
     if problem or max(stage_strides(backbone, stages)) > stride:
         raise ValueError(f'stride={stride} cannot be reached by dilating this '
                          f'{type(backbone).__name__} (its stages have strides {strides})')
+
+
+def coarsen(features: Tensor, image: torch.Size, stride: int) -> Tensor:
+    """Return a map (B, C, h, w) of images (H, W) averaged to one cell per ``stride`` pixels.
+
+    The cells (ceil(H / stride), ceil(W / stride)) divide the image evenly. A map that has fewer
+    than about two cells for each of these stays as it is.
+    """
+    sides = [-(-side // stride) for side in image]
+    if any(round(own / wanted) < 2 for own, wanted in zip(features.shape[2:], sides,
+                                                          strict=True)):
+        return features
+    return F.adaptive_avg_pool2d(features, sides)

@@ -17,14 +17,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmdense.checkpoints import read_checkpoint
 
-from .dilation import find_stages
 from .features import FrozenEncoder, by_size, recalibrate_bn
 from .random_state import kept_random_state
 from .segmentation import RECALIBRATION_IMAGES
 from .sources import LabelledImages, ViewPairs, digest
 
 #: counts up when the files' content, or how maps are made from images, changes
-FORMAT = 1
+FORMAT = 2
 
 
 def encoder_key(encoder: FrozenEncoder) -> str:
@@ -43,26 +42,25 @@ def encoder_key(encoder: FrozenEncoder) -> str:
     return digest(sha.hexdigest(), settings)
 
 
-def layer_number(encoder: FrozenEncoder, layer: str) -> int:
-    """Return the map that a name means: ``last``, ``C2`` to ``C5`` of a ResNet, or its place.
+def layer_index(encoder: FrozenEncoder, layer: str) -> int | str:
+    """Return the ``out_index`` that a name means: ``last``, ``C2`` to ``C5``, or a place.
+
+    ``last`` is the encoder's own: the map that its model learns on.
 
     Raises:
         ValueError: a name that this encoder has no map for.
     """
-    stages = [] if encoder.decode_head is not None else find_stages(encoder.backbone)
-    names = [f'C{number + 2}' for number in range(len(stages))]
-    if layer in names:
-        return names.index(layer)
     if layer == 'last':
-        return len(stages) - 1      # -1 where there are no stages
+        return encoder.out_index
+    if layer in encoder.stages:
+        return layer
     if layer.isdigit():
         return int(layer)
     what = type(encoder.backbone).__name__
     if encoder.decode_head is not None:
         what += f' with {type(encoder.decode_head).__name__}'
-    known = "'last' or the place of a map (0, 1, …)"
     raise ValueError(f'layer {layer!r}: {what} has no such map; expected '
-                     + (', '.join([*names, known]) if names else known))
+                     + ', '.join([*encoder.stages, "'last' or the place of a map (0, 1, …)"]))
 
 
 @dataclass
@@ -146,14 +144,14 @@ class FeatureExtractor:
 
         Args:
             source: of images.
-            layers: names as of :func:`layer_number`; those not in the cache share one pass.
+            layers: names as of :func:`layer_index`; those not in the cache share one pass.
             progress: is called after each image of a pass.
 
         Raises:
             ValueError: a layer that is not there, or what the source raises.
             OSError: a file of the cache could not be written.
         """
-        numbers = {layer: layer_number(self.encoder, layer) for layer in layers}
+        numbers = {layer: layer_index(self.encoder, layer) for layer in layers}
         keys = {layer: digest(self.key, source.key, number) for layer, number in numbers.items()}
         found = {layer: self.folder and read_cached(self._path(key), key)
                  for layer, key in keys.items()}
@@ -176,7 +174,7 @@ class FeatureExtractor:
                                collate_fn=pseudo_collate, generator=torch.Generator()))
 
     @torch.no_grad()
-    def _run(self, source: Dataset, numbers: list[int],
+    def _run(self, source: Dataset, numbers: list[int | str],
              progress: Callable[[], None]) -> list[LayerMaps]:
         with kept_random_state():
             if self.bn_images is not None:

@@ -12,9 +12,10 @@ from mmseg.models import SegDataPreProcessor
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmdense.models.selfsup.base import DenseSSL
+from mmdense.models.maps import backbone_maps, choose_map
+from mmdense.models.selfsup.base import DenseSSL, trained_index
 
-from .dilation import dilate, find_stages
+from .dilation import coarsen, dilate, find_stages
 
 
 def normalise(preprocessor: nn.Module, images: Tensor) -> Tensor:
@@ -48,11 +49,8 @@ def _copy(module: nn.Module) -> nn.Module:
 
 def _dilated(backbone: nn.Module, stride: int) -> nn.Module:
     twin = _copy(backbone)
-    if not find_stages(twin):
-        print_log(f'stride={stride} is for ResNets: {type(backbone).__name__} keeps its own',
-                  'current')
-        return twin
-    dilate(twin, stride)
+    if find_stages(twin):
+        dilate(twin, stride)
     return twin
 
 
@@ -64,18 +62,22 @@ class FrozenEncoder(nn.Module):
 
     Args:
         model: any model with ``backbone`` and ``data_preprocessor``, in a wrapper or not.
-        stride: largest stride of a ResNet's map in pixels, reached by dilation; None = its own.
-            Other backbones keep their own.
-        out_index: which map: of a ResNet the stage (0 to 3 = C2 to C5, whatever its
-            ``out_indices``), else the place in the tuple that the backbone returns. -1 = last.
+        stride: of the maps in pixels; None and 0 = the network's own. A coarser map of a ResNet becomes
+            finer by dilation (other networks keep theirs), a finer one of any network is averaged.
+        out_index: which map: its place in the tuple that the backbone returns, or ``'C2'`` to
+            ``'C5'`` for a ResNet's stages, whatever it returns. None = the one that the model
+            learns on, see :func:`~mmdense.models.selfsup.base.trained_index`.
 
     Raises:
         ValueError: no backbone; a stride out of reach; a map the backbone does not give, or one
             that is no map (a class token).
     """
 
-    def __init__(self, model: nn.Module, stride: int | None = None, out_index: int = -1) -> None:
+    def __init__(self, model: nn.Module, stride: int | None = None,
+                 out_index: int | str | None = None) -> None:
         super().__init__()
+        if stride is not None and stride < 0:
+            raise ValueError(f"stride={stride}: expected pixels, or 0 for the network's own")
         model = model.module if is_model_wrapper(model) else model
         if not isinstance(getattr(model, 'backbone', None), nn.Module):
             raise ValueError(f'{type(model).__name__} has no backbone to take features from')
@@ -83,7 +85,8 @@ class FrozenEncoder(nn.Module):
         head = model.decode_head if isinstance(model, DenseSSL) else None
         self.decode_head = None if head is None else _copy(head)
         self.preprocessor = model.data_preprocessor
-        self.out_index = out_index
+        self.out_index = trained_index(model) if out_index is None else out_index
+        self.stride, self._told = stride, not stride
         self._stage_maps: list[Tensor] = []
         if self.decode_head is None:
             for stage in find_stages(self.backbone):
@@ -94,12 +97,21 @@ class FrozenEncoder(nn.Module):
         """Where its maps are."""
         return next(self.backbone.parameters()).device
 
+    @property
+    def stages(self) -> list[str]:
+        """The names of a ResNet's stages, ``C2`` to ``C5``; of others none."""
+        found = [] if self.decode_head is not None else find_stages(self.backbone)
+        return [f'C{number + 2}' for number in range(len(found))]
+
+    def extra_repr(self) -> str:
+        return f'stride={self.stride}'
+
     def forward(self, images: Tensor) -> Tensor:
         """Return the map (B, C, h, w), float32, of raw images (B, 3, H, W) of any dtype."""
         return self.layers(images, (self.out_index,))[0]
 
     @torch.no_grad()
-    def layers(self, images: Tensor, indices: Sequence[int]) -> list[Tensor]:
+    def layers(self, images: Tensor, indices: Sequence[int | str]) -> list[Tensor]:
         """Return several maps (B, C_i, h_i, w_i), float32, of raw images, from one pass.
 
         Args:
@@ -110,26 +122,38 @@ class FrozenEncoder(nn.Module):
             ValueError: a map that the backbone does not give, or one that is no map.
         """
         self._stage_maps.clear()
-        maps = self.backbone(normalise(self.preprocessor, images))
+        maps = backbone_maps(self.backbone, normalise(self.preprocessor, images))
         if self.decode_head is not None:
-            maps = self.decode_head(maps)
-        maps = self._stage_maps or ([maps] if isinstance(maps, Tensor) else maps)
+            maps = [self.decode_head(maps)]
+        stages = dict(zip(self.stages, self._stage_maps, strict=False))
         self._stage_maps = []
-        return [self._chosen(maps, index) for index in indices]
+        return [self._at_stride(self._chosen(maps, stages, index), images.shape[2:])
+                for index in indices]
 
-    def _chosen(self, maps: Sequence[Tensor], index: int) -> Tensor:
-        name = type(self.backbone).__name__
-        if not -len(maps) <= index < len(maps):
-            raise ValueError(f'out_index={index}: {name} gives {len(maps)} map(s); '
-                             "choose one of these or set the backbone's out_indices")
-        chosen = maps[index]
-        if not isinstance(chosen, Tensor) or chosen.ndim != 4:
-            shape = tuple(chosen.shape) if isinstance(chosen, Tensor) else type(chosen).__name__
-            raise ValueError(f'{name} gives {shape}, a map (B, C, h, w) is needed: a vision '
-                             "transformer of mmpretrain needs out_type='featmap'")
-        if getattr(getattr(self.backbone, 'timm_model', None), 'output_fmt', None) == 'NHWC':
-            chosen = chosen.permute(0, 3, 1, 2)      # timm's Swin
-        return chosen.float()
+    def _chosen(self, maps: list[Tensor], stages: dict[str, Tensor], index: int | str) -> Tensor:
+        if isinstance(index, int):
+            return choose_map(self.backbone, maps, index).float()
+        if index not in stages:
+            known = f"; expected {', '.join(stages)}, or" if stages else ', no ResNet; expected'
+            raise ValueError(f'out_index={index!r}: the backbone is {type(self.backbone).__name__}'
+                             f'{known} the place of a map')
+        return stages[index].float()
+
+    def _at_stride(self, features: Tensor, image: torch.Size) -> Tensor:
+        averaged = coarsen(features, image, self.stride) if self.stride else features
+        own = round(image[0] / features.shape[2])
+        if averaged is not features:
+            self._tell(f'maps of stride {own} are averaged to stride={self.stride}')
+        elif self.stride and round(own / self.stride) > 1:
+            self._tell(f'{type(self.backbone).__name__} keeps its stride {own}: stride='
+                       f'{self.stride} makes maps of ResNets finer, and averages those that are '
+                       'finer')
+        return averaged
+
+    def _tell(self, text: str) -> None:
+        if not self._told:
+            print_log(text, 'current')
+        self._told = True
 
 
 @torch.no_grad()

@@ -31,7 +31,7 @@ class LabelFreeValLoop(BaseLoop):
         dataloader: of any images, labels or not; its sampler is replaced.
         evaluator: mmengine wants one beside a loop: ``val_evaluator = []``.
         out_index: which feature map, see :class:`FrozenEncoder`.
-        stride: largest stride of a ResNet's map, by dilation; None = its own.
+        stride: of the map in pixels, see :class:`FrozenEncoder`; None = the network's own.
         recalibrate_bn: re-estimate BatchNorm statistics on the images first.
         max_images: that are looked at, evenly chosen; None = all.
         seed: of the crops and of the choice of cells.
@@ -45,9 +45,9 @@ class LabelFreeValLoop(BaseLoop):
     frozen_features = True
 
     def __init__(self, runner: Runner, dataloader: DataLoader | dict,
-                 evaluator: Evaluator | dict | list | None = None, out_index: int = -1,
-                 stride: int | None = None, recalibrate_bn: bool = True,
-                 max_images: int | None = IMAGES, seed: int = 0) -> None:
+                 evaluator: Evaluator | dict | list | None = None,
+                 out_index: int | str | None = None, stride: int | None = None,
+                 recalibrate_bn: bool = True, max_images: int | None = IMAGES, seed: int = 0) -> None:
         if evaluator:
             raise ValueError(f'LabelFreeValLoop looks at no labels and got val_evaluator='
                              f'{evaluator}; expected val_evaluator=[]')

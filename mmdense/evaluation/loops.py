@@ -85,7 +85,7 @@ class DenseKNNLoop(BaseLoop):
         memory_size: cells in memory; each image gives an equal part, rare classes first.
             None = all.
         out_index: which feature map, see :class:`FrozenEncoder`.
-        stride: largest stride of a ResNet's map, by dilation; None = its own.
+        stride: of the map in pixels, see :class:`FrozenEncoder`; None = the network's own.
         recalibrate_bn: re-estimate BatchNorm statistics on the memory images first.
         seed: of the choice of cells.
         label_free: also measure, on the query images, what needs no labels:
@@ -103,7 +103,7 @@ class DenseKNNLoop(BaseLoop):
 
     def __init__(self, runner: Runner, dataloader: DataLoader | dict, evaluator: Evaluator | dict,
                  memory: dict, k: int = 30, beta: float = 0.02,
-                 memory_size: int | None = 102_400, out_index: int = -1,
+                 memory_size: int | None = 102_400, out_index: int | str | None = None,
                  stride: int | None = None, recalibrate_bn: bool = True, seed: int = 0,
                  label_free: bool = False) -> None:
         if isinstance(dataloader, dict):

@@ -38,7 +38,7 @@ class Request:
 
     Attributes:
         protocols: some of ``PROTOCOLS``.
-        layers: names as of ``layer_number``.
+        layers: names as of ``layer_index``.
         clusters: of overcluster, matched many to one.
         seed: of cells, views and probes.
         cache: folder of the feature cache, or None.

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmdense.models.matching.geometry import cell_centres, cell_coordinates, visible_in
-from mmdense.models.selfsup.base import encode
+from mmdense.models.selfsup.base import encode, trained_index
 from mmdense.registry import HOOKS
 from mmdense.structures import Views
 
@@ -58,7 +58,7 @@ def places_in_second_view(views: Views, first: Tensor, second: Tensor) -> tuple[
 
 def batch_statistics(model: nn.Module, inputs: list[Tensor],
                      views: Views | None) -> dict[str, float]:
-    """Return the statistics of the last maps of a batch's first two views.
+    """Return the statistics of the trained maps of a batch's first two views.
 
     What cannot be measured is left out; of features that are not finite all is nan.
 
@@ -67,7 +67,8 @@ def batch_statistics(model: nn.Module, inputs: list[Tensor],
         inputs: V normalised views (B, C, H, W).
         views: their geometry; without it only what needs none is measured.
     """
-    first, *others = (encode(model, images[:LARGEST_BATCH]) for images in inputs[:2])
+    first, *others = (encode(model, images[:LARGEST_BATCH], trained_index(model))
+                      for images in inputs[:2])
     found = dict(feature_std=feature_std(first), effective_rank=effective_rank(first))
     if others and views is not None:
         places, visible = places_in_second_view(views, first, others[0])

@@ -5,12 +5,24 @@ and of features that are not finite.
 """
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 #: rows that the effective rank looks at, evenly taken: its cost grows with their cube
 RANK_ROWS = 1024
+
+
+def _in_float32(function: Callable) -> Callable:
+    """Switch autocast off inside, which would cast the factors of a product back."""
+    @functools.wraps(function)
+    def plain(first: Tensor, *args, **kwargs):
+        with torch.autocast(first.device.type, enabled=False):
+            return function(first, *args, **kwargs)
+    return plain
 
 
 def _cells(maps: Tensor) -> Tensor:
@@ -53,6 +65,7 @@ def effective_rank(maps: Tensor) -> Tensor:
     return torch.special.entr(share).sum().exp().float()
 
 
+@_in_float32
 def positive_negative_similarity(first: Tensor, second: Tensor, places: Tensor,
                                  visible: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean cosine of cells at the same place, and of cells of different images.
@@ -77,6 +90,7 @@ def positive_negative_similarity(first: Tensor, second: Tensor, places: Tensor,
     return positive, negative
 
 
+@_in_float32
 def correspondence_accuracy(first: Tensor, second: Tensor, places: Tensor, visible: Tensor,
                             tolerance: float = 1.0) -> Tensor:
     """Return the share of visible cells whose most similar cell is near the true place.

@@ -13,7 +13,6 @@ from mmdense.evaluation.random_state import kept_random_state
 from mmdense.models.cell_regions import CellRegions, carry_cells
 from mmdense.models.losses.detcon import pair_regions
 from mmdense.models.region_pooling import cell_of_pixels
-from mmdense.models.selfsup.base import encode
 from mmdense.models.selfsup.detcon import DetCon
 from mmdense.structures import Views
 
@@ -119,7 +118,7 @@ def see_regions(model: DetCon, sample: dict) -> SeenRegions:
 
     Args:
         model: a DetCon_S or DetCon_B.
-        sample: as packed, with ``source``, see :func:`mmdense.visualization.source.with_source`.
+        sample: as packed, with ``source``, see :func:`mmdense.datasets.source.with_source`.
 
     Raises:
         ValueError: the model needs more views, or regions that the pipeline does not give.
@@ -131,7 +130,7 @@ def see_regions(model: DetCon, sample: dict) -> SeenRegions:
                                              data_samples=[geometry]))
         images, views = model.choose(batch['inputs'], batch['data_samples'])
         net = deciding_net(model)
-        maps = [encode(net, view) for view in images]
+        maps = [model.encode(view, net) for view in images]
         # the whole image, where there is one, takes part as a view of itself: its own clusters
         found, ids = model.draw(net, maps, maps[2] if maps[2:] else None, views)
         source, pixels = regions_of_pixels(found, images, views, sample['source'])

@@ -11,7 +11,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from mmdense.datasets.samplers import SampleIndex
-from mmdense.datasets.transforms.loading import read_image
+from mmdense.datasets.source import with_source
 from mmdense.datasets.transforms.multiview import box_iou
 from mmdense.evaluation.features import FrozenEncoder
 from mmdense.evaluation.random_state import kept_random_state
@@ -29,7 +29,6 @@ from .figures import (
 )
 from .maps import mutual_matches, principal_colours, similarity_to_cell
 from .region_figure import draw_regions
-from .source import with_source
 
 LARGEST_SIDE = 512
 LARGEST_NUMBER_OF_LINES = 60
@@ -90,7 +89,7 @@ def draw_matches(encoder: FrozenEncoder, views: Sequence[Tensor], sample: ViewSa
 
 def draw_report(model: BaseModel, dataset: Sequence[dict], out_dir: str | Path,
                 num_images: int = 6, cell: tuple[float, float] | None = None,
-                stride: int = 8, out_index: int = -1) -> list[Path]:
+                stride: int = 8, out_index: int | str | None = None) -> list[Path]:
     """Draw matches between views, feature colours and similarities; return the files' paths.
 
     Of a method of regions, also these, in the views that it takes.
@@ -103,19 +102,17 @@ def draw_report(model: BaseModel, dataset: Sequence[dict], out_dir: str | Path,
             :class:`DetCon` also ``regions_N.png``.
         num_images: taken evenly from the dataset.
         cell: pixel (x, y) of the images, whose cell is compared with all; None = the middle.
-        stride: of a ResNet's map, by dilation.
-        out_index: which map, see :class:`FrozenEncoder`; of a ResNet 0 to 3 = C2 to C5.
+        stride, out_index: of the map, see :class:`FrozenEncoder`.
 
     Raises:
-        ValueError: no images, or ``cell`` lies outside one; of a :class:`DetCon` also a dataset
-            whose views cannot be seen made, or that gives no regions.
+        ValueError: no images, a dataset whose views cannot be seen made, or ``cell`` lies outside
+            an image; of a :class:`DetCon` also a dataset that gives no regions.
     """
     if not len(dataset):
         raise ValueError('there are no images to draw')
     out_dir, encoder = Path(out_dir), FrozenEncoder(model, stride, out_index)
     count = min(num_images, len(dataset))
-    if isinstance(model, DetCon):
-        dataset = with_source(dataset)
+    dataset = with_source(dataset)
     paths, images, maps = [], [], []
     with kept_random_state(), torch.no_grad():
         for number in range(count):
@@ -127,7 +124,7 @@ def draw_report(model: BaseModel, dataset: Sequence[dict], out_dir: str | Path,
                                           out_dir / f'matches_{number}.png'))
             if isinstance(model, DetCon):
                 paths.append(draw_regions(model, sample, out_dir / f'regions_{number}.png'))
-            image = read_image(geometry.img_path, len(views[0]))
+            image = sample['source']['img']      # as the config's own transforms load it
             scale = min(1, LARGEST_SIDE / max(image.shape[:2]))
             small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             small = small.reshape(*small.shape[:2], -1)

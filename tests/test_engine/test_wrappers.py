@@ -52,7 +52,7 @@ def test_bfloat16_wrapper_computes_in_bfloat16_and_steps_in_float32():
     (dict(model_wrapper_cfg=dict(type='MMDistributedDataParallel', static_graph=True)),
      dict(type='mmdense.CPUDistributedDataParallel', static_graph=True)),
     (dict(model_wrapper_cfg=dict(type='Own')), dict(type='Own'))])
-def test_the_config_is_fitted_for_cpu_processes_only(monkeypatch, given, expected):
+def test_the_config_is_fitted_for_several_processes_only(monkeypatch, given, expected):
     calls, left = [], []
     monkeypatch.setattr(launch, 'init_dist', lambda *args, **kwargs: calls.append((args, kwargs)))
     monkeypatch.setattr(launch.atexit, 'register', left.append)
@@ -63,9 +63,11 @@ def test_the_config_is_fitted_for_cpu_processes_only(monkeypatch, given, expecte
     launch.start_processes(cfg)
     assert cfg.model_wrapper_cfg == expected
     assert calls == [(('slurm',), dict(backend='gloo', timeout=7))]
-    for launcher, device in (('none', 'cpu'), ('pytorch', 'cuda')):
-        monkeypatch.setattr(launch, 'get_device', lambda device=device: device)
-        untouched = Config(dict(launcher=launcher, **base, **given))
-        launch.start_processes(untouched)
-        assert untouched.get('model_wrapper_cfg') == given.get('model_wrapper_cfg')
+    untouched = Config(dict(launcher='none', **base, **given))
+    launch.start_processes(untouched)
+    assert untouched.get('model_wrapper_cfg') == given.get('model_wrapper_cfg')
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+    on_gpus = Config(dict(launcher='pytorch', **base, **given))
+    launch.start_processes(on_gpus)
+    assert on_gpus.model_wrapper_cfg == {**expected, 'type': expected['type'].replace('CPU', '')}
     assert len(calls) == 1 and left == [launch.leave_group]

@@ -15,7 +15,7 @@ from mmdense.evaluation.feature_cache import (
     FeatureExtractor,
     LabelledImages,
     ViewPairs,
-    layer_number,
+    layer_index,
 )
 from mmdense.evaluation.features import FrozenEncoder, recalibrate_bn
 from mmdense.evaluation.loops import build_dataset
@@ -209,12 +209,12 @@ def test_extraction_touches_no_random_state(cfg, tmp_path):
 
 
 def test_layers_that_are_not_there_are_said(cfg):
-    assert layer_number(encoder(), 'C2') == 0 and layer_number(encoder(), 'last') == 3
+    assert layer_index(encoder(), 'C2') == 'C2' and layer_index(encoder(), 'last') == -1
     with pytest.raises(ValueError, match=r"layer 'C6': ResNet .*expected C2, C3, C4, C5, 'last'"):
         FeatureExtractor(encoder()).extract(source(cfg), ['C6'])
     planted = encoder(model=dict(type='PlantedModel', backbone=dict(type='PlantedBackbone')))
     with pytest.raises(ValueError, match="layer 'C5': PlantedBackbone .*expected 'last' or"):
-        layer_number(planted, 'C5')
+        layer_index(planted, 'C5')
     with pytest.raises(ValueError, match='out_index=2: PlantedBackbone gives 1 map'):
         FeatureExtractor(planted).extract(source(cfg), ['2'])
 
@@ -223,7 +223,7 @@ def test_a_transformer_has_places_and_no_stages(cfg):
     net = encoder(model=dict(type='PlantedModel', backbone=dict(
         type='mmseg.VisionTransformer', img_size=32, patch_size=16, embed_dims=16, num_layers=1,
         num_heads=2)))
-    assert layer_number(net, '0') == 0
+    assert layer_index(net, '0') == 0
     with pytest.raises(ValueError, match="layer 'C3': VisionTransformer has no such map; expected "
                                          "'last' or the place of a map"):
         FeatureExtractor(net).extract(source(cfg), ['C3'])

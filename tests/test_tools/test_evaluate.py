@@ -192,7 +192,7 @@ def test_finetune_needs_a_segmentor_that_takes_a_checkpoint(run, capsys):
     (('net.pth', '--stride', '3'), 'error: stride=3 cannot be reached by dilating this ResNet (its '
                                    'stages have strides [4, 8, 16, 32])'),
     (('net.pth', '--images', '0'), 'error: --images 0: expected 1 or more'),
-    (('net.pth', '--stride', '-8'), 'error: stride=-8 cannot be reached'),
+    (('net.pth', '--stride', '-8'), 'error: stride=-8: expected pixels, or 0'),
     (('net.pth', '--cfg-options', 'val_dataloader.dataset.pipeline.1.type=RandomFlip',
       'val_dataloader.dataset.pipeline.1.prob=0.'), 'error: the query dataset (BaseSegDataset, '
      'data_root='),
@@ -262,12 +262,6 @@ def test_images_without_labels_are_enough_for_some_protocols(run, folder):
         'correspondence', 'statistics'}
     with pytest.raises(SystemExit):
         run('net.pth', config='unlabelled.py')
-
-
-def test_a_stride_that_changes_nothing_is_said(run):
-    out = run('net.pth', '--no-random', '--stride', '64', '--protocol', 'statistics')
-    assert 'warning: stride 64 changes nothing: the stages of ResNet have strides [4, 8, 16, 32]' \
-        in out
 
 
 def test_results_are_printed_before_a_file_fails(run, folder, capsys, monkeypatch):

@@ -22,7 +22,7 @@ from mmdense.visualization.region_figure import (
 )
 from mmdense.visualization.regions import deciding_net, see_regions, stretch
 from mmdense.visualization.report import overlapping_views
-from mmdense.visualization.source import with_source
+from mmdense.datasets.source import with_source
 
 VIEW = [dict(type='mmdense.RandomResizedCrop', size=64, area=(0.3, 0.8)),
         dict(type='mmdense.RandomFlip')]

@@ -60,6 +60,7 @@ class SoftRegions(nn.Module):
         if num_regions < 2 or temperature <= 0:
             raise ValueError(f'SoftRegions: num_regions={num_regions}, temperature={temperature}; '
                              'expected at least 2, and above 0')
+        self.in_channels = in_channels
         self.temperature, self.balance_weight = temperature, balance_weight
         self.norm = nn.Identity() if norm_cfg is None else build_norm_layer(
             {**norm_cfg, 'affine': False}, in_channels)[1]

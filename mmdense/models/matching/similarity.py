@@ -14,7 +14,8 @@ from .matches import Matches
 def similarity_matches(query: Tensor, key: Tensor) -> Matches:
     """For each query cell, the key cell of the same image with the highest cosine similarity.
 
-    Many-to-one is allowed, ties go to the lowest number, and nothing is differentiated.
+    Many-to-one is allowed, ties go to the lowest number, and nothing is differentiated. In
+    float32, also under autocast.
 
     Args:
         query: (B, C, h, w) features of the query view.
@@ -26,9 +27,10 @@ def similarity_matches(query: Tensor, key: Tensor) -> Matches:
     if query.shape[:2] != key.shape[:2]:
         raise ValueError(f'query {tuple(query.shape)} and key {tuple(key.shape)} differ in batch '
                          'or channels')
-    # a query's own length scales its row and cannot change which cell is best
-    query, key = query.flatten(2).float(), F.normalize(key.flatten(2).float(), dim=1)
-    index = torch.bmm(query.transpose(1, 2), key).argmax(dim=2)
+    with torch.autocast(query.device.type, enabled=False):      # which would cast back for bmm
+        # a query's own length scales its row and cannot change which cell is best
+        query, key = query.flatten(2).float(), F.normalize(key.flatten(2).float(), dim=1)
+        index = torch.bmm(query.transpose(1, 2), key).argmax(dim=2)
     return Matches(index, torch.ones_like(index, dtype=torch.bool))
 
 

@@ -42,6 +42,7 @@ class Projector(BaseModule):
             if not last:
                 layers.append(nn.ReLU(inplace=True))
         self.layers = nn.Sequential(*layers)
+        self.in_channels, self.out_channels = in_channels, out_channels
 
     def forward(self, x: Tensor) -> Tensor:
         """Project (B, C) or, where dense, (B, C, h, w)."""

@@ -10,6 +10,11 @@ from torch import Tensor, nn
 from mmdense.registry import MODELS
 from mmdense.structures import Views
 
+from ..maps import backbone_maps, choose_map
+
+#: parts of a method that do not take the encoder's map
+NOT_ON_MAP = ('backbone', 'decode_head', 'predictor')
+
 
 def build(cfg: dict | nn.Module) -> nn.Module:
     """Build a component; a name without scope is mmseg's, also outside a runner."""
@@ -31,14 +36,45 @@ def build_decoder(cfg: dict) -> nn.Module:
     return head
 
 
-def encode(net: nn.Module, images: Tensor) -> Tensor:
+def check_channels(net: nn.Module, channels: int, out_index: int) -> None:
+    """Compare the channels of a method's map with what its parts, or those of its twin, take.
+
+    Raises:
+        ValueError: a part has another ``in_channels``.
+    """
+    giver = 'backbone' if getattr(net, 'decode_head', None) is None else 'decode_head'
+    for name, part in net.named_children():
+        taken = getattr(part, 'in_channels', channels)
+        if name not in NOT_ON_MAP and taken != channels:
+            where = '' if giver == 'decode_head' else f', out_index={out_index}'
+            raise ValueError(f'{giver} gives {channels} channels, {name}.in_channels is {taken} '
+                             f'({type(getattr(net, giver)).__name__}{where}): set '
+                             f'model.{name}.in_channels={channels}')
+
+
+def encode(net: nn.Module, images: Tensor, out_index: int = -1) -> Tensor:
     """Return the map (B, C, h, w) of images (B, 3, H, W) under ``net``, a method or its twin.
 
-    The last map of ``net.backbone``, or what ``net.decode_head`` makes of all of them.
+    The map at ``out_index`` of what ``net.backbone`` gives, or what ``net.decode_head`` makes of
+    all of them.
+
+    Raises:
+        ValueError: the backbone gives no such map.
     """
-    maps = net.backbone(images)
+    maps = backbone_maps(net.backbone, images)
     head = getattr(net, 'decode_head', None)
-    return maps[-1] if head is None else head(maps)
+    return choose_map(net.backbone, maps, out_index) if head is None else head(maps)
+
+
+def trained_index(model: nn.Module) -> int:
+    """Return the place, among its backbone's maps, of the map that a model learns on.
+
+    A method's ``out_index``; of a segmentor the (last) ``in_index`` of its decode head; else -1.
+    """
+    if isinstance(model, DenseSSL):
+        return model.out_index
+    index = getattr(getattr(model, 'decode_head', None), 'in_index', -1)
+    return index[-1] if isinstance(index, (list, tuple)) else index
 
 
 class DenseSSL(BaseModel):
@@ -51,14 +87,36 @@ class DenseSSL(BaseModel):
         backbone: config of any mmseg, mmpretrain or timm backbone that returns a tuple of maps.
         decode_head: config of an mmseg decode head to pretrain with the backbone, or None.
         data_preprocessor: config, usually ``mmdense.ViewsPreprocessor``.
+        out_index: which of the backbone's maps is learnt on, as its place in what the backbone
+            returns; -1 = last. Networks of several branches (BiSeNet, PIDNet) end with auxiliary
+            maps: docs/backbones.md. The twin and frozen evaluation take the same.
         init_cfg: as of every mmengine module.
+
+    Raises:
+        ValueError: an ``out_index`` beside a decode head, which chooses by its ``in_index``.
     """
 
     def __init__(self, backbone: dict, decode_head: dict | None = None,
-                 data_preprocessor: dict | None = None, init_cfg: dict | None = None) -> None:
+                 data_preprocessor: dict | None = None, out_index: int = -1,
+                 init_cfg: dict | None = None) -> None:
         super().__init__(data_preprocessor or dict(type='mmdense.ViewsPreprocessor'), init_cfg)
         self.backbone = build(backbone)
         self.decode_head = None if decode_head is None else build_decoder(decode_head)
+        if decode_head is not None and out_index != -1:
+            raise ValueError(f'out_index={out_index}: the decode head chooses its maps by its own '
+                             'in_index; expected out_index=-1 beside a decode_head')
+        self.out_index = out_index
+
+    def encode(self, images: Tensor, net: nn.Module | None = None) -> Tensor:
+        """Return :func:`encode` of images (B, 3, H, W) under the twin ``net``, or under itself.
+
+        Raises:
+            ValueError: there is no such map, or projectors take other channels.
+        """
+        net = self if net is None else net
+        features = encode(net, images, self.out_index)
+        check_channels(net, features.shape[1], self.out_index)
+        return features
 
     def encoder(self) -> dict[str, nn.Module]:
         """The modules that :func:`encode` runs through, by name: what a twin copies."""
@@ -68,8 +126,23 @@ class DenseSSL(BaseModel):
     def extract_feat(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the maps (B, C_i, h_i, w_i) of normalised images (B, 3, H, W)."""
         if self.decode_head is not None:
-            return (encode(self, images),)
-        return tuple(self.backbone(images))
+            return (self.encode(images),)
+        return tuple(backbone_maps(self.backbone, images))
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Return a parameter's layer and the number of layers, for layer-wise learning rates.
+
+        The backbone's own answer; what stands behind the backbone is of the last layer.
+
+        Raises:
+            ValueError: the backbone does not know its layers.
+        """
+        if not hasattr(self.backbone, 'get_layer_depth'):
+            raise ValueError(f'{type(self.backbone).__name__} has no get_layer_depth, which '
+                             'layer-wise learning rates need: expected a backbone that has it, such'
+                             " as mmpretrain's VisionTransformer, SwinTransformer, ConvNeXt or "
+                             'ResNet')
+        return self.backbone.get_layer_depth(param_name, f'{prefix}backbone.')
 
     def forward(self, inputs: list[Tensor] | Tensor, data_samples: Views | None = None,
                 mode: str = 'tensor') -> dict[str, Tensor] | tuple[Tensor, ...]:

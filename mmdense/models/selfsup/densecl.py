@@ -10,7 +10,7 @@ from mmdense.structures import Views
 
 from ..momentum import MomentumTwin
 from ..queue import FeatureQueue
-from .base import DenseSSL, build, encode
+from .base import DenseSSL, build
 
 
 @MODELS.register_module()
@@ -63,7 +63,7 @@ class DenseCL(DenseSSL):
 
     def project(self, net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return vector (B, D), cells (B, D, N) and map (B, C, h, w) of images under ``net``."""
-        features = encode(net, images)
+        features = self.encode(images, net)
         vector = net.projector(features.mean(dim=(2, 3)))
         if self.num_grid is not None:
             features = F.adaptive_avg_pool2d(features, self.num_grid)

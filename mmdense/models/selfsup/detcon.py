@@ -10,7 +10,7 @@ from mmdense.structures import Views
 from ..cell_regions import CellRegions, balance_of
 from ..momentum import MomentumTwin
 from ..region_pooling import sample_regions
-from .base import DenseSSL, build, encode
+from .base import DenseSSL, build
 
 
 def project_regions(net: nn.Module, maps: list[Tensor], found: list[CellRegions],
@@ -97,8 +97,8 @@ class DetConS(DetCon):
         """Return the named losses of two views (B, 3, H, W), and maybe the whole image."""
         images, views = self.choose(inputs, views)
         with torch.no_grad():
-            whole = encode(self, images[2]) if images[2:] else None
-        return self.objective([encode(self, view) for view in images[:2]], whole, views)
+            whole = self.encode(images[2]) if images[2:] else None
+        return self.objective([self.encode(view) for view in images[:2]], whole, views)
 
     def objective(self, maps: list[Tensor], whole: Tensor | None,
                   views: Views) -> dict[str, Tensor]:
@@ -131,8 +131,8 @@ class DetConB(DetCon):
         if self.training:
             self.twin.start()
         images, views = self.choose(inputs, views)
-        maps = [encode(self, view) for view in images[:2]]
-        targets = [self.twin(view, lambda net, x: (encode(net, x),))[0] for view in images]
+        maps = [self.encode(view) for view in images[:2]]
+        targets = [self.twin(view, lambda net, x: (self.encode(x, net),))[0] for view in images]
         return self.objective(maps, targets[:2], targets[2] if targets[2:] else None, views)
 
     def objective(self, maps: list[Tensor], targets: list[Tensor], whole: Tensor | None,

@@ -7,9 +7,9 @@ from mmengine.registry import DATASETS, DefaultScope
 
 import mmdense  # noqa: F401
 from mmdense.datasets.samplers import SampleIndex
+from mmdense.datasets.source import source_images, with_source
 from mmdense.errors import user_message
 from mmdense.visualization import ImageFiles
-from mmdense.visualization.source import with_source
 
 LOAD = [dict(type='mmdense.SeedSample'), dict(type='mmdense.LoadImage'),
         dict(type='Resize', scale=(72, 64))]
@@ -69,3 +69,17 @@ def test_labels_that_image_files_do_not_have_are_said_in_one_line(files):
     with pytest.raises(ValueError, match='the config.s pipeline loads labels') as error:
         ImageFiles(files, [*LOAD, dict(type='LoadAnnotations'), *VIEWS])
     assert user_message(error.value).startswith(f'--images {files[0]} {files[1]}: ')
+
+
+def test_the_loaded_image_is_what_comes_to_the_views(tmp_path, files):
+    np.save(tmp_path / 'z.npy', np.full((50, 40, 3), 7, np.uint8))
+    part = dict(type='mmdense.UnlabelledDataset', data_root=str(tmp_path))
+    stock = [dict(type='LoadImageFromFile'), dict(type='RandomFlip', prob=0.5)]
+    for pipeline, shape in (([*LOAD, *VIEWS], (64, 72, 3)), ([*LOAD[:2], *VIEWS], (50, 40, 3)),
+                            (stock, (80, 96, 3))):
+        dataset = DATASETS.build(dict(type='RepeatDataset', times=2,
+                                      dataset=dict(part, pipeline=pipeline)))
+        loaded = source_images(dataset)
+        assert loaded[0 if pipeline is stock else 5]['img'].shape == shape
+    with pytest.raises(ValueError, match='ImageFiles loads no image; expected mmdense.LoadImage'):
+        source_images(ImageFiles(files, VIEWS[1:]))

@@ -1,0 +1,77 @@
+"""The image as a config's own transforms load it, which a packed sample does not hold."""
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+
+from mmengine.dataset import Compose
+
+from mmdense.datasets.transforms.multiview import MultiView
+
+
+class WithSource:
+    """``MultiView`` and all after it, as one transform that also keeps what came to it.
+
+    Adds ``source`` to the packed sample: ``img`` (H, W, C) and, where there are some, ``regions``
+    (H, W), on whose pixels the views' boxes are.
+    """
+
+    def __init__(self, transforms: Sequence) -> None:
+        self.transforms = Compose(transforms)
+
+    def __call__(self, results: dict) -> dict:
+        source = {key: results[key] for key in ('img', 'regions') if key in results}
+        return {**self.transforms(results), 'source': source}
+
+
+def _keep_source(steps: list, name: str) -> list:
+    start = next((n for n, step in enumerate(steps) if isinstance(step, MultiView)), None)
+    if start is None:
+        raise ValueError(f'the pipeline of {name} has no mmdense.MultiView, which makes the '
+                         'views that are drawn')
+    return [*steps[:start], WithSource(steps[start:])]
+
+
+def _load_only(steps: list, name: str) -> list:
+    names = [type(step).__name__ for step in steps]
+    if 'MultiView' in names:                 # ours and mmpretrain's
+        return steps[:names.index('MultiView')]
+    loading = [n for n, step in enumerate(names) if step.startswith('Load')]
+    if not loading:
+        raise ValueError(f'the pipeline of {name} loads no image; expected mmdense.LoadImage, '
+                         'LoadImageFromFile or another transform named Load…')
+    return steps[:loading[-1] + 1]
+
+
+def _with_steps(dataset: Sequence[dict], change: Callable[[list, str], list]) -> Sequence[dict]:
+    changed, name = copy.copy(dataset), type(dataset).__name__
+    if hasattr(dataset, 'pipeline'):
+        changed.pipeline = Compose(change(dataset.pipeline.transforms, name))
+    elif hasattr(dataset, 'datasets'):
+        changed.datasets = [_with_steps(part, change) for part in dataset.datasets]
+    elif hasattr(dataset, 'dataset'):
+        changed.dataset = _with_steps(dataset.dataset, change)
+    else:
+        raise ValueError(f'{name} has no pipeline, in which the image of the views could be seen')
+    return changed
+
+
+def with_source(dataset: Sequence[dict]) -> Sequence[dict]:
+    """Return a copy of a dataset, also of one inside wrappers, whose samples have a ``source``.
+
+    Raises:
+        ValueError: a dataset without pipeline, or a pipeline without ``mmdense.MultiView``.
+    """
+    return _with_steps(dataset, _keep_source)
+
+
+def source_images(dataset: Sequence[dict]) -> Sequence[dict]:
+    """Return a copy of a dataset, also of one inside wrappers, whose samples are what is loaded.
+
+    They hold ``img`` (H, W, C) as it comes to ``MultiView``, or without one as the last ``Load…``
+    transform leaves it.
+
+    Raises:
+        ValueError: a dataset without pipeline, or a pipeline that loads nothing.
+    """
+    return _with_steps(dataset, _load_only)

@@ -1,0 +1,57 @@
+"""From whatever a backbone returns to maps (B, C, h, w), and the one of them that is taken."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def _proportional(height: int, width: int, image: torch.Size) -> bool:
+    """Return whether a map's sides are those of an image (H, W), divided, to one cell."""
+    return abs(height * image[1] - width * image[0]) <= max(image)
+
+
+def channels_first(backbone: nn.Module, features: Tensor, image: torch.Size) -> Tensor:
+    """Return a map (B, C, h, w) of one that may be (B, h, w, C), as timm's Swin gives it.
+
+    A timm network says which it is. Of others the sides tell, which are those of the image
+    (H, W) divided by the stride; where both orders fit, channels come first.
+    """
+    declared = getattr(getattr(backbone, 'timm_model', backbone), 'output_fmt', None)
+    one, two, three = features.shape[1:]
+    if declared is None:
+        last = _proportional(one, two, image) and not _proportional(two, three, image)
+    else:
+        last = str(getattr(declared, 'value', declared)) == 'NHWC'
+    return features.permute(0, 3, 1, 2) if last else features
+
+
+def backbone_maps(backbone: nn.Module, images: Tensor) -> list[Tensor]:
+    """Return what a backbone gives of images (B, C, H, W), each map as (B, C_i, h_i, w_i).
+
+    A tensor alone is one map. What is no map (a class token, a grid of tokens) stays as it is.
+    """
+    given = backbone(images)
+    given = [given] if isinstance(given, Tensor) else list(given)
+    return [channels_first(backbone, one, images.shape[2:])
+            if isinstance(one, Tensor) and one.ndim == 4 else one for one in given]
+
+
+def choose_map(backbone: nn.Module, maps: Sequence[Tensor], index: int) -> Tensor:
+    """Return the map (B, C, h, w) at ``index`` of what :func:`backbone_maps` gave.
+
+    Raises:
+        ValueError: there is none at that place, or it is no map.
+    """
+    name = type(backbone).__name__
+    if not -len(maps) <= index < len(maps):
+        raise ValueError(f'out_index={index}: {name} gives {len(maps)} map(s); '
+                         "choose one of these or set the backbone's out_indices")
+    chosen = maps[index]
+    if not isinstance(chosen, Tensor) or chosen.ndim != 4:
+        shape = tuple(chosen.shape) if isinstance(chosen, Tensor) else type(chosen).__name__
+        raise ValueError(f'{name} gives {shape}, a map (B, C, h, w) is needed: a vision '
+                         "transformer of mmpretrain needs out_type='featmap', one of timm "
+                         'features_only=True')
+    return chosen
