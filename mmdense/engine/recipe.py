@@ -26,6 +26,8 @@ WARMUP = 0.05
 METHOD_WARMUP = 0.5
 #: the twin averages over at most this share of the run, and at least over ten steps
 TWIN_SHARE = 1 / 40
+#: half of fewer images is a queue in which a query finds hardly a key of another image
+FEWEST_IMAGES = 4
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,27 @@ def read_facts(cfg: Config, processes: int | None = None) -> RunFacts:
     return RunFacts(len(dataset), loader['batch_size'], processes, accumulation, iterations)
 
 
+def check_images(model: dict, facts: RunFacts, fewest: int) -> None:
+    """Look whether a queue can hold keys of other images than the query's own.
+
+    Raises:
+        ValueError: there are fewer than ``fewest`` images; the loss would be 0 or next to it.
+    """
+    if 'queue' in model and facts.images < fewest:
+        raise ValueError(f"{model.get('type', 'the method')} learns from {facts.images} image(s): "
+                         "the keys in its queue must be of other images than the query's, so it "
+                         f'needs at least {fewest} images (train_dataloader.dataset); crops of a '
+                         "large image count, saved as files, and so does queue.own_image="
+                         "'negative' with recipe=published")
+
+
 def model_changes(model: dict, facts: RunFacts) -> dict[str, Any]:
-    """Settings of a method that the auto recipe changes, by dotted name."""
+    """Settings of a method that the auto recipe changes, by dotted name.
+
+    Raises:
+        ValueError: too few images for the method.
+    """
+    check_images(model, facts, FEWEST_IMAGES)
     changes = {f'model.{name}': min(value, int(METHOD_WARMUP * facts.steps))
                for name, value in model.items() if name.endswith('_warmup')}
     if 'twin' in model:
@@ -121,12 +142,14 @@ def apply_recipe(cfg: Config, processes: int | None = None) -> None:
     """Apply ``cfg.recipe`` in place; without one, or with ``'published'``, nothing changes.
 
     Raises:
-        ValueError: another recipe.
+        ValueError: another recipe, or too few images for the method.
     """
     recipe = cfg.get('recipe', 'published')
     if recipe not in ('published', 'auto'):
         raise ValueError(f"recipe={recipe!r}: expected 'published' or 'auto'")
     if recipe == 'published':
+        if (cfg.model.get('queue') or {}).get('own_image') == 'masked':
+            check_images(cfg.model, read_facts(cfg, processes), 2)
         return
     facts = read_facts(cfg, processes)
     for name, value in auto_changes(cfg, facts).items():

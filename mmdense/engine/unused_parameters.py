@@ -66,10 +66,11 @@ def describe_unused(model: nn.Module, reached: set[str]) -> tuple[float, str]:
     named = [f'{part} {count / total:.1%}' for part, count in
              parts.most_common(LARGEST_NUMBER_OF_NAMES)]
     more = len(parts) - len(named)
-    return share, (f"{share:.1%} of {type(backbone).__name__}'s parameters get no gradient and stay "
-                   f'as they are: {", ".join(named)}{f" and {more} more" if more else ""} (map '
-                   f'{index} is trained' + ('; model.out_index chooses another: docs/backbones.md)'
-                                            if share > NEGLIGIBLE else ')'))
+    parts = ', '.join(named) + (f' and {more} more' if more else '')
+    text = (f"{share:.1%} of {type(backbone).__name__}'s parameters get no gradient and stay as "
+            f'they are: {parts} (map {index} is trained')
+    return share, text + ('; model.out_index chooses another: docs/backbones.md)'
+                          if share > NEGLIGIBLE else ')')
 
 
 @HOOKS.register_module()

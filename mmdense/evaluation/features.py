@@ -62,8 +62,9 @@ class FrozenEncoder(nn.Module):
 
     Args:
         model: any model with ``backbone`` and ``data_preprocessor``, in a wrapper or not.
-        stride: of the maps in pixels; None and 0 = the network's own. A coarser map of a ResNet becomes
-            finer by dilation (other networks keep theirs), a finer one of any network is averaged.
+        stride: of the maps in pixels; None and 0 = the network's own. A coarser map of a ResNet
+            becomes finer by dilation (other networks keep theirs), a finer one of any network is
+            averaged.
         out_index: which map: its place in the tuple that the backbone returns, or ``'C2'`` to
             ``'C5'`` for a ResNet's stages, whatever it returns. None = the one that the model
             learns on, see :func:`~mmdense.models.selfsup.base.trained_index`.
@@ -124,13 +125,14 @@ class FrozenEncoder(nn.Module):
         self._stage_maps.clear()
         maps = backbone_maps(self.backbone, normalise(self.preprocessor, images))
         if self.decode_head is not None:
-            maps = [self.decode_head(maps)]
+            maps = self.decode_head([maps] if isinstance(maps, Tensor) else maps)
         stages = dict(zip(self.stages, self._stage_maps, strict=False))
         self._stage_maps = []
         return [self._at_stride(self._chosen(maps, stages, index), images.shape[2:])
                 for index in indices]
 
-    def _chosen(self, maps: list[Tensor], stages: dict[str, Tensor], index: int | str) -> Tensor:
+    def _chosen(self, maps: Tensor | list[Tensor], stages: dict[str, Tensor],
+                index: int | str) -> Tensor:
         if isinstance(index, int):
             return choose_map(self.backbone, maps, index).float()
         if index not in stages:

@@ -42,8 +42,8 @@ def without_weights(cfg: Any) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    # mmengine logs every tensor that init_weights touched
+def quiet() -> Iterator[None]:
+    """Log warnings only inside: mmengine logs every tensor that ``init_weights`` touched."""
     logger = MMLogger.get_current_instance()
     before = logger.level
     logger.setLevel(logging.WARNING)
@@ -55,7 +55,7 @@ def _quiet() -> Iterator[None]:
 
 def build_random(cfg: Config, seed: int) -> BaseModel:
     """Return the config's model with random weights, those of ``seed``, in eval mode."""
-    with kept_random_state(), _quiet():
+    with kept_random_state(), quiet():
         torch.manual_seed(seed)
         model = revert_sync_batchnorm(MODELS.build(without_weights(cfg.model)))
         model.init_weights()

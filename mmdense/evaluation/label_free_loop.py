@@ -47,7 +47,8 @@ class LabelFreeValLoop(BaseLoop):
     def __init__(self, runner: Runner, dataloader: DataLoader | dict,
                  evaluator: Evaluator | dict | list | None = None,
                  out_index: int | str | None = None, stride: int | None = None,
-                 recalibrate_bn: bool = True, max_images: int | None = IMAGES, seed: int = 0) -> None:
+                 recalibrate_bn: bool = True, max_images: int | None = IMAGES,
+                 seed: int = 0) -> None:
         if evaluator:
             raise ValueError(f'LabelFreeValLoop looks at no labels and got val_evaluator='
                              f'{evaluator}; expected val_evaluator=[]')

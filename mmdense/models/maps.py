@@ -27,24 +27,31 @@ def channels_first(backbone: nn.Module, features: Tensor, image: torch.Size) -> 
     return features.permute(0, 3, 1, 2) if last else features
 
 
-def backbone_maps(backbone: nn.Module, images: Tensor) -> list[Tensor]:
+def backbone_maps(backbone: nn.Module, images: Tensor) -> Tensor | list[Tensor]:
     """Return what a backbone gives of images (B, C, H, W), each map as (B, C_i, h_i, w_i).
 
-    A tensor alone is one map. What is no map (a class token, a grid of tokens) stays as it is.
+    One map where it returns a tensor, else the list of them. What is no map (a class token, a
+    grid of tokens) stays as it is.
     """
     given = backbone(images)
-    given = [given] if isinstance(given, Tensor) else list(given)
-    return [channels_first(backbone, one, images.shape[2:])
-            if isinstance(one, Tensor) and one.ndim == 4 else one for one in given]
+    turned = [channels_first(backbone, one, images.shape[2:])
+              if isinstance(one, Tensor) and one.ndim == 4 else one
+              for one in ([given] if isinstance(given, Tensor) else given)]
+    return turned[0] if isinstance(given, Tensor) else turned
 
 
-def choose_map(backbone: nn.Module, maps: Sequence[Tensor], index: int) -> Tensor:
+def choose_map(backbone: nn.Module, maps: Tensor | Sequence[Tensor], index: int) -> Tensor:
     """Return the map (B, C, h, w) at ``index`` of what :func:`backbone_maps` gave.
+
+    A map alone is the one, whatever ``index`` says: PIDNet and DDRNet give it alone in eval mode,
+    and auxiliary ones beside it in training.
 
     Raises:
         ValueError: there is none at that place, or it is no map.
     """
     name = type(backbone).__name__
+    if isinstance(maps, Tensor):
+        maps, index = [maps], 0
     if not -len(maps) <= index < len(maps):
         raise ValueError(f'out_index={index}: {name} gives {len(maps)} map(s); '
                          "choose one of these or set the backbone's out_indices")

@@ -6,9 +6,11 @@ from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.models import SelfSupDataPreprocessor
 from mmseg.models import SegDataPreProcessor
 from references import tiny
+from references.known_backbones import KNOWN
 from torch import nn
 
 import mmdense  # noqa: F401
+from mmdense.evaluation import features
 from mmdense.evaluation.features import FrozenEncoder, by_size, normalise, recalibrate_bn
 from mmdense.models.data_preprocessor import ViewsPreprocessor
 
@@ -62,12 +64,14 @@ def test_stages_are_chosen_whatever_out_indices_says():
     model = tiny.build()
     images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
     for index, shape in enumerate([(8, 16), (16, 8), (32, 4), (64, 2)]):
-        assert FrozenEncoder(model, out_index=index)(images).shape[1:3] == shape
+        assert FrozenEncoder(model, out_index=f'C{index + 2}')(images).shape[1:3] == shape
     last = FrozenEncoder(model)
     expected = last.backbone(normalise(model.data_preprocessor, images))[-1]
     assert torch.equal(last(images), expected)
-    with pytest.raises(ValueError, match=r'out_index=4: ResNet gives 4 map'):
-        FrozenEncoder(model, out_index=4)(images)
+    with pytest.raises(ValueError, match=r'out_index=1: ResNet gives 1 map'):
+        FrozenEncoder(model, out_index=1)(images)
+    with pytest.raises(ValueError, match=r"out_index='C6': the backbone is ResNet; expected C2, "):
+        FrozenEncoder(model, out_index='C6')(images)
 
 
 def test_it_is_a_copy_without_twin_and_queue():
@@ -125,3 +129,50 @@ def test_images_of_one_size_are_one_batch():
     groups = list(by_size(images))
     assert [numbers for numbers, _ in groups] == [[0, 2], [1]]
     assert groups[0][1].shape == (2, 3, 2, 3) and groups[0][1][1].unique() == 2
+
+
+def test_evaluation_takes_the_map_of_a_segmentors_decoder():
+    class Segmentor(Model):
+        def __init__(self, in_index) -> None:
+            super().__init__(tiny.BACKBONE | dict(out_indices=(0, 1, 2)))
+            self.decode_head = nn.Identity()
+            self.decode_head.in_index = in_index
+    for in_index, expected in ((0, 0), ([0, 1], 1), (-1, -1)):
+        assert FrozenEncoder(Segmentor(in_index)).out_index == expected
+
+
+def test_a_resnet_inside_another_network_is_no_resnet():
+    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    cfg = next(known.cfg for known in KNOWN if known.name == 'BiSeNetV1')
+    encoder = FrozenEncoder(Model(cfg), 8, 0)
+    assert not encoder.stages and encoder(images).shape == (1, 256, 8, 8)
+
+
+@pytest.mark.situation('backbones', 'a network whose map is as large as the image (U-Net) is '
+                       'evaluated with `stride=8`', 'works',
+                       'the map is averaged to one cell per 8 pixels, and the log says so')
+@pytest.mark.parametrize('size, stride, cells', [((64, 64), 8, (8, 8)), ((70, 45), 8, (9, 6)),
+                                                 ((64, 64), 3, (22, 22)), ((64, 64), 1, (64, 64))])
+def test_finer_maps_are_averaged(monkeypatch, size, stride, cells):
+    said = []
+    monkeypatch.setattr(features, 'print_log', lambda text, *_: said.append(text))
+    encoder = FrozenEncoder(Model(nn.Conv2d(3, 4, 1)), stride)
+    images = torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8)
+    whole = FrozenEncoder(Model(encoder.backbone, encoder.preprocessor))(images)
+    for _ in range(2):
+        assert encoder(images).shape == (1, 4, *cells)
+    torch.testing.assert_close(encoder(images).mean((2, 3)), whole.mean((2, 3)), rtol=0.05,
+                               atol=0.5)
+    assert said == ([] if stride == 1 else
+                    [f'maps of stride 1 are averaged to stride={stride}'])
+
+
+def test_a_coarser_map_that_cannot_become_finer_is_told(monkeypatch):
+    said = []
+    monkeypatch.setattr(features, 'print_log', lambda text, *_: said.append(text))
+    encoder = FrozenEncoder(Model(BACKBONES['mmseg ViT'][0]), stride=8)
+    assert encoder(torch.zeros(1, 3, 64, 64)).shape == (1, 16, 4, 4)
+    assert said == ['VisionTransformer keeps its stride 16: stride=8 makes maps of ResNets finer, '
+                    'and averages those that are finer']
+    with pytest.raises(ValueError, match='stride=-8: expected pixels'):
+        FrozenEncoder(Model(nn.Conv2d(3, 4, 1)), -8)

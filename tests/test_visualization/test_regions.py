@@ -10,6 +10,7 @@ from matplotlib.colors import to_hex
 from mmengine.registry import DefaultScope
 from references import tiny
 
+from mmdense.datasets.source import with_source
 from mmdense.regions import grid_regions
 from mmdense.visualization import ImageFiles, draw_report
 from mmdense.visualization.figures import shown
@@ -22,7 +23,6 @@ from mmdense.visualization.region_figure import (
 )
 from mmdense.visualization.regions import deciding_net, see_regions, stretch
 from mmdense.visualization.report import overlapping_views
-from mmdense.datasets.source import with_source
 
 VIEW = [dict(type='mmdense.RandomResizedCrop', size=64, area=(0.3, 0.8)),
         dict(type='mmdense.RandomFlip')]

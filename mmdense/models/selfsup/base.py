@@ -63,7 +63,9 @@ def encode(net: nn.Module, images: Tensor, out_index: int = -1) -> Tensor:
     """
     maps = backbone_maps(net.backbone, images)
     head = getattr(net, 'decode_head', None)
-    return choose_map(net.backbone, maps, out_index) if head is None else head(maps)
+    if head is None:
+        return choose_map(net.backbone, maps, out_index)
+    return head([maps] if isinstance(maps, Tensor) else maps)
 
 
 def trained_index(model: nn.Module) -> int:
@@ -127,7 +129,8 @@ class DenseSSL(BaseModel):
         """Return the maps (B, C_i, h_i, w_i) of normalised images (B, 3, H, W)."""
         if self.decode_head is not None:
             return (self.encode(images),)
-        return tuple(backbone_maps(self.backbone, images))
+        maps = backbone_maps(self.backbone, images)
+        return (maps,) if isinstance(maps, Tensor) else tuple(maps)
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Return a parameter's layer and the number of layers, for layer-wise learning rates.

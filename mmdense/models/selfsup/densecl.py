@@ -54,6 +54,9 @@ class DenseCL(DenseSSL):
         queue.pop('own_image', None)
         if own_image not in ('negative', 'masked'):
             raise ValueError(f"queue own_image={own_image!r}: expected 'negative' or 'masked'")
+        if queue.get('size') == 0:
+            raise ValueError('queue.size=0: DenseCL has no other negatives, and its loss would be '
+                             '0; expected at least 1, better as many as half the images')
         self.mask_own_image = own_image == 'masked'
         self.queue = FeatureQueue(dim=projector['out_channels'], **queue)
         self.dense_queue = FeatureQueue(dim=dense_projector['out_channels'], **queue)

@@ -32,3 +32,18 @@ def test_finds_a_permutation_whatever_the_lengths():
 def test_shapes_that_differ_are_named():
     with pytest.raises(ValueError, match=r'\(1, 4, 2, 2\) and key \(1, 5, 2, 2\)'):
         similarity_matches(torch.zeros(1, 4, 2, 2), torch.zeros(1, 5, 2, 2))
+
+
+@pytest.mark.situation('numbers', 'cells with a strong common part are matched under bfloat16 '
+                       'autocast (`--amp`)', 'works', 'the match is float32, as without autocast')
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('common', [1., 30.])
+def test_autocast_changes_no_match(dtype, common):
+    query, key = torch.randn(2, 2, 32, 7, 7) + common * torch.randn(32, 1, 1)
+    expected = similarity_matches(query, key).index
+    with torch.autocast('cpu', dtype=dtype):
+        assert torch.equal(similarity_matches(query, key).index, expected)
+        # what a network gives under autocast, matched as it is
+        halves = query.to(dtype), key.to(dtype)
+        found = similarity_matches(*halves).index
+    assert torch.equal(found, similarity_matches(*(half.float() for half in halves)).index)

@@ -3,8 +3,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
-from references.tiny import BACKBONE, build, views_of
+from mmpretrain.engine import LearningRateDecayOptimWrapperConstructor  # noqa: F401
+from references.known_backbones import KNOWN
+from references.tiny import BACKBONE, build, build_detcon, region_views, views_of
+
+from mmdense.evaluation.features import FrozenEncoder
 
 HEADS = {
     'FCN': dict(type='FCNHead', num_convs=1, concat_input=True),
@@ -42,3 +47,96 @@ def test_a_decode_head_is_pretrained_and_loads_into_a_segmentor(name):
 def test_prediction_names_the_loop_to_use():
     with pytest.raises(ValueError, match='mmdense.DenseKNNValLoop'):
         build()(torch.zeros(1, 3, 32, 32), mode='predict')
+
+
+SMALL = {(known.library, known.name): known.cfg for known in KNOWN}
+
+
+def on(backbone: dict, channels: int, **changes) -> torch.nn.Module:
+    head = dict(type='mmdense.Projector', in_channels=channels, hidden_channels=8, out_channels=16)
+    return build(backbone=backbone, projector=head, dense_projector=head, **changes)
+
+
+@pytest.mark.parametrize('out_index', [0, 2, -2])
+def test_training_twin_and_evaluation_take_the_same_map(out_index):
+    backbone = {**BACKBONE, 'out_indices': (0, 1, 2)}
+    channels = (8, 16, 32)[out_index]
+    method = on(backbone, channels, out_index=out_index)
+    method.twin.start()
+    method.eval()
+    images = torch.randn(2, 3, 64, 64)
+    expected = method.backbone(images)[out_index]
+    assert torch.equal(method.encode(images), expected)
+    assert torch.equal(method.encode(images, method.twin), expected)
+    assert FrozenEncoder(method).out_index == out_index
+    method.train()
+    sum(method.loss([images, images], views_of(torch.arange(2))).values()).backward()
+
+
+def test_an_index_beside_a_decode_head_is_refused():
+    with pytest.raises(ValueError, match='out_index=0: the decode head chooses its maps by its'):
+        on(BACKBONE, 64, decode_head=head_config('FCN'), out_index=0)
+
+
+@pytest.mark.parametrize('kind', 'SB')
+def test_detcon_takes_the_chosen_map_and_tells_wrong_channels(kind):
+    backbone = {**BACKBONE, 'out_indices': (1, 2)}
+    head = dict(type='mmdense.Projector', in_channels=16, hidden_channels=8, out_channels=16)
+    images, views = [torch.randn(2, 3, 64, 64) for _ in range(2)], region_views(2)
+    method = build_detcon(kind, backbone=backbone, projector=head, out_index=0)
+    sum(method.loss(images, views).values()).backward()
+    assert all(p.grad is None for p in method.backbone.layer3.parameters())
+    assert all(p.grad is not None for p in method.backbone.layer2.parameters())
+    wrong = build_detcon(kind, backbone=backbone, projector=head)
+    with pytest.raises(ValueError, match='backbone gives 32 channels, projector.in_channels is 16'):
+        wrong.loss(images, views)
+    soft = build_detcon(kind, backbone=backbone, projector=head, out_index=0,
+                        regions=dict(type='mmdense.SoftRegions', in_channels=8))
+    with pytest.raises(ValueError, match='backbone gives 16 channels, regions.in_channels is 8'):
+        soft.loss(images, views)
+
+
+def test_wrong_channels_behind_a_decode_head_are_told():
+    with pytest.raises(ValueError, match='decode_head gives 12 channels, projector.in_channels is '
+                                         r'64 \(FCNHead\): set'):
+        on(BACKBONE, 64, decode_head=head_config('FCN')).loss(
+            [torch.randn(2, 3, 64, 64)] * 2, views_of(torch.arange(2)))
+
+
+def rates(method: torch.nn.Module, **paramwise) -> dict[str, float]:
+    """The learning rate of each trained parameter, by name."""
+    wrapper = build_optim_wrapper(method, dict(
+        optimizer=dict(type='SGD', lr=1.0, weight_decay=0.1), **paramwise))
+    rate = {id(p): group['lr'] for group in wrapper.optimizer.param_groups
+            for p in group['params']}
+    return {name: rate[id(p)] for name, p in method.named_parameters() if p.requires_grad}
+
+
+@pytest.mark.situation('settings', "layer-wise learning rates of mmpretrain or mmseg (constructor="
+                       "'LearningRateDecayOptimWrapperConstructor', 'LearningRateDecayOptimizer"
+                       "Constructor') while pretraining", 'works',
+                       'the backbone says the layer of each parameter; heads are of the last')
+@pytest.mark.parametrize('backbone, channels, first', [
+    (('mmpretrain', 'VisionTransformer'), 8, 'backbone.patch_embed.projection.weight'),
+    (('mmpretrain', 'ConvNeXt'), 8, 'backbone.downsample_layers.0.0.weight'),
+    (('mmpretrain', 'ResNet'), 64, 'backbone.conv1.weight')])
+def test_mmpretrains_layer_wise_rates(backbone, channels, first):
+    found = rates(on(SMALL[backbone], channels),
+                  constructor='mmpretrain.LearningRateDecayOptimWrapperConstructor',
+                  paramwise_cfg=dict(layer_decay_rate=0.5))
+    assert found['projector.layers.0.weight'] == found['dense_projector.layers.2.bias'] == 1
+    assert found[first] == min(found.values()) <= 0.25
+    assert len(set(found.values())) >= 3
+
+
+def test_mmsegs_layer_wise_rates():
+    found = rates(on(SMALL['mmpretrain', 'ConvNeXt'], 8),
+                  constructor='mmseg.LearningRateDecayOptimizerConstructor',
+                  paramwise_cfg=dict(decay_rate=0.5, decay_type='stage_wise', num_layers=4))
+    assert found['projector.layers.0.weight'] == 1
+    assert found['backbone.downsample_layers.0.0.weight'] == min(found.values()) == 1 / 32
+
+
+def test_a_backbone_that_does_not_know_its_layers_is_named():
+    with pytest.raises(ValueError, match='ResNet has no get_layer_depth, which layer-wise'):
+        build().get_layer_depth('backbone.conv1.weight')
