@@ -90,7 +90,6 @@ def hrnet(rank: int) -> tuple[bool, bool, str]:
 def unused_job(rank: int, world: int) -> dict:
     """What became of each case, by name."""
     both, none = [True, True], [False, False]
-    with_find = dict(find_unused_parameters=True)
     told = dict(find_unused_parameters=True)
     cases = {'all': dict(used=[both] * STEPS), 'never': dict(used=[both] * STEPS, never=True),
              'on one process': dict(used=[[True, False]] * STEPS),

@@ -144,7 +144,7 @@ KNOWN = (
     Known('timm', 'MobileNetV3', timm('mobilenetv3_small_050')),
     Known('timm', 'Vision transformer', timm('vit_tiny_patch16_224', img_size=64, depth=2,
                                              embed_dim=12, out_indices=(1,)),
-          lines='`features_only=True`, `img_size`, `out_indices`'),
+          lines='`img_size`, `out_indices`'),
     Known('timm', 'Swin', timm('swin_tiny_patch4_window7_224', depths=(1, 1), num_heads=(1, 2),
                                embed_dim=8, out_indices=(0, 1), img_size=64),
           decoder=False, kind='channels last',

@@ -10,9 +10,10 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
+from references.known_backbones import KNOWN
 from references.tiny import config as method_config
 
-from mmdense.engine.check import check_config, check_method
+from mmdense.engine.check import check_config, check_method, image_sides
 from mmdense.engine.recipe import RunFacts, apply_recipe, auto_changes, read_facts
 
 
@@ -144,3 +145,56 @@ def test_the_tool_prints_findings_and_the_recipe(folder, repo, tmp_path):
                          capture_output=True, text=True, check=True).stdout
     assert 'momentum 0.999 averages over 1000 steps' in ' '.join(out.split())
     assert 'model.twin.momentum = 0.9\n' in out
+
+
+@pytest.mark.situation('images', 'one, two or three images with `recipe=auto`', 'error',
+                       'says how many images the method needs (a queue of other images\' keys would '
+                       'be empty, and the loss 0)')
+@pytest.mark.parametrize('recipe, own, images, fewest', [
+    ('auto', 'negative', 1, 4), ('auto', 'masked', 2, 4), ('auto', 'negative', 3, 4),
+    ('published', 'masked', 1, 2)])
+def test_too_few_images_for_a_queue_are_an_error(tmp_path, recipe, own, images, fewest):
+    for number in range(images):
+        cv2.imwrite(str(tmp_path / f'{number}.png'), np.full((48, 64, 3), number, np.uint8))
+    cfg = make_config(tmp_path, recipe=recipe, **{'model.queue.own_image': own})
+    with pytest.raises(ValueError, match=rf'mmdense.DenseCL learns from {images} image\(s\): .* at '
+                                         f'least {fewest} images'):
+        apply_recipe(cfg, processes=1)
+
+
+def test_enough_images_for_a_queue_pass(tmp_path):
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / f'{number}.png'), np.full((48, 64, 3), number, np.uint8))
+    cfg = make_config(tmp_path, recipe='auto')
+    apply_recipe(cfg, processes=1)
+    assert cfg.model.queue.size == 2
+    one_crop = make_config(tmp_path, **{'train_dataloader.dataset.indices': 1})
+    apply_recipe(one_crop, processes=1)        # old keys of the one image are negatives
+
+
+@pytest.mark.situation('commands', '`tools/check.py` on images that Pillow does not read (npy)',
+                       'works', "they are read by the config's own transforms")
+def test_sides_are_read_by_the_pipelines_own_transforms(tmp_path):
+    for number in range(2):
+        np.save(tmp_path / f'{number}.npy', np.zeros((50 + number * 20, 90, 3), np.uint8))
+    cfg = make_config(tmp_path)
+    assert image_sides(cfg) == [50, 70]
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    pipeline.insert(1, dict(type='Resize', scale=(30, 30)))
+    assert image_sides(cfg) == [30, 30]
+    (tmp_path / '0.npy').write_bytes(b'')
+    with pytest.raises(ValueError, match='0.npy: is empty'):
+        image_sides(cfg)
+
+
+@pytest.mark.situation('backbones', '`tools/check.py` on a network of which the loss reaches only a '
+                       'part', 'warning', 'a line "gradients" with the parts, their share and '
+                       '`model.out_index`')
+def test_check_names_what_gets_no_gradient(folder):
+    cfg = make_config(folder, size=64)
+    cfg.model = method_config(
+        backbone=next(known.cfg for known in KNOWN if known.name == 'PIDNet'),
+        **{name: dict(type='mmdense.Projector', in_channels=16, hidden_channels=8,
+                      out_channels=8) for name in ('projector', 'dense_projector')})
+    found, = (f for f in check_config(cfg, read_facts(cfg, 1)) if f.subject == 'gradients')
+    assert not found.fits and "PIDNet's parameters get no gradient" in found.text

@@ -41,7 +41,7 @@ def step(method: nn.Module) -> None:
                        'after the first step a line names the parts without gradient, their share '
                        'and `model.out_index`; `tools/check.py` too')
 @pytest.mark.parametrize('name, channels, part', [
-    ('BiSeNetV2', 16, 'detail'), ('PIDNet', 16, 'i_branch_layers'), ('BiSeNetV1', 256, 'ffm')])
+    ('BiSeNetV2', 16, 'detail'), ('PIDNet', 16, 'i_branch_layers'), ('BiSeNetV1', 128, 'ffm')])
 def test_branches_without_gradient_are_named_after_the_first_step(monkeypatch, name, channels,
                                                                   part):
     said = []
@@ -90,7 +90,8 @@ def test_several_processes_find_what_the_loss_does_not_reach(outcomes, case):
         (switched, weights), (_, told) = found[case], found[f'{case}, told']
         assert switched == (case != 'all')
         for name, value in weights.items():
-            assert torch.equal(value, told[name]), name
+            # gradients of two steps are averaged before or after they are added
+            torch.testing.assert_close(value, told[name], rtol=1e-6, atol=1e-7)
             assert torch.equal(value, outcomes[0][case][1][name])
 
 

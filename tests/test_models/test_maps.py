@@ -51,7 +51,7 @@ def test_one_map_alone_is_the_map_whatever_the_index():
 
 @pytest.mark.parametrize('given, index, message', [
     ((torch.randn(2, 4, 8, 8),), 1, r'out_index=1: Gives gives 1 map\(s\)'),
-    ((torch.randn(2, 17, 12),), -1, r"Gives gives \(2, 17, 12\), .*out_type='featmap', one of timm"),
+    ((torch.randn(2, 17, 12),), -1, r"Gives gives \(2, 17, 12\), .*out_type='featmap', one of ti"),
     (([torch.randn(2, 4, 8, 8), torch.randn(2, 4)],), -1, 'Gives gives list, a map'),
     (torch.randn(2, 17, 12), 0, r'Gives gives \(2, 17, 12\), a map')])
 def test_what_is_no_map_is_told(given, index, message):

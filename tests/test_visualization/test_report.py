@@ -43,6 +43,32 @@ def test_a_report_is_drawn_alike_every_time_and_leaves_no_trace(tmp_path, files)
         assert path.read_bytes() == again.read_bytes()
 
 
+@pytest.mark.situation('commands', "`tools/visualize.py` with another loader than the folder's "
+                       "default (npy, one or five bands, mmseg's loader)", 'works',
+                       "images are drawn as the config's own transforms load them")
+@pytest.mark.parametrize('load, channels', [
+    ([dict(type='mmdense.LoadImage', channels=1)], 1),
+    ([dict(type='mmdense.LoadImage', channels=5)], 5),
+    ([dict(type='LoadImageFromFile', color_type='grayscale', imdecode_backend='pillow'),
+      dict(type='Resize', scale=(64, 64))], None)])
+def test_images_are_drawn_as_the_pipeline_loads_them(tmp_path, load, channels):
+    rng = np.random.default_rng(0)
+    for number in range(2):
+        image = rng.integers(0, 256, (72, 96, channels or 3), dtype=np.uint8)
+        if channels == 5:
+            np.save(tmp_path / f'{number}.npy', image)
+        else:
+            cv2.imwrite(str(tmp_path / f'{number}.png'), image)
+    bands = channels or 1
+    files = sorted(map(str, tmp_path.iterdir()))
+    model = tiny.build(backbone={**tiny.BACKBONE, 'in_channels': bands}, data_preprocessor=dict(
+        PREPROCESSOR, mean=[100] * bands, std=[50] * bands))
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        dataset = ImageFiles(files, [PIPELINE[0], *load, *PIPELINE[2:]])
+    paths = draw_report(model, dataset, tmp_path / 'out', num_images=2)
+    assert len(paths) == 5 and all(path.is_file() for path in paths)
+
+
 def test_the_chosen_cell_moves_and_must_be_in_the_image(tmp_path, files):
     model, dataset = tiny.build(data_preprocessor=PREPROCESSOR), ImageFiles(files, PIPELINE)
     drawn = [draw_report(model, dataset, tmp_path / f'{x}', 1, (x, 20))[1].read_bytes()

@@ -143,9 +143,13 @@ class DenseSSL(BaseModel):
         if not hasattr(self.backbone, 'get_layer_depth'):
             raise ValueError(f'{type(self.backbone).__name__} has no get_layer_depth, which '
                              'layer-wise learning rates need: expected a backbone that has it, such'
-                             " as mmpretrain's VisionTransformer, SwinTransformer, ConvNeXt or "
-                             'ResNet')
-        return self.backbone.get_layer_depth(param_name, f'{prefix}backbone.')
+                             " as mmpretrain's VisionTransformer, SwinTransformer, ConvNeXt")
+        try:
+            return self.backbone.get_layer_depth(param_name, f'{prefix}backbone.')
+        except NotImplementedError:
+            raise ValueError(f'{type(self.backbone).__name__} of this depth has no layers for '
+                             'layer-wise learning rates; its get_layer_depth names those that '
+                             'have') from None
 
     def forward(self, inputs: list[Tensor] | Tensor, data_samples: Views | None = None,
                 mode: str = 'tensor') -> dict[str, Tensor] | tuple[Tensor, ...]:

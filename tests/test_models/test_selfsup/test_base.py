@@ -119,7 +119,7 @@ def rates(method: torch.nn.Module, **paramwise) -> dict[str, float]:
 @pytest.mark.parametrize('backbone, channels, first', [
     (('mmpretrain', 'VisionTransformer'), 8, 'backbone.patch_embed.projection.weight'),
     (('mmpretrain', 'ConvNeXt'), 8, 'backbone.downsample_layers.0.0.weight'),
-    (('mmpretrain', 'ResNet'), 64, 'backbone.conv1.weight')])
+    (('mmpretrain', 'SwinTransformer'), 8, 'backbone.patch_embed.projection.weight')])
 def test_mmpretrains_layer_wise_rates(backbone, channels, first):
     found = rates(on(SMALL[backbone], channels),
                   constructor='mmpretrain.LearningRateDecayOptimWrapperConstructor',
@@ -140,3 +140,5 @@ def test_mmsegs_layer_wise_rates():
 def test_a_backbone_that_does_not_know_its_layers_is_named():
     with pytest.raises(ValueError, match='ResNet has no get_layer_depth, which layer-wise'):
         build().get_layer_depth('backbone.conv1.weight')
+    with pytest.raises(ValueError, match='ResNet of this depth has no layers for layer-wise'):
+        on(SMALL['mmpretrain', 'ResNet'], 64).get_layer_depth('backbone.conv1.weight')
