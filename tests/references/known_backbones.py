@@ -136,8 +136,9 @@ KNOWN = (
     Known('mmpretrain', 'VAN', dict(type='mmpretrain.VAN', arch=dict(
         embed_dims=[4, 4, 8, 8], depths=[1, 1, 1, 1], ffn_ratios=[2, 2, 2, 2]))),
     Known('mmpretrain', 'PoolFormer', dict(type='mmpretrain.PoolFormer', arch=dict(
-        layers=[1, 1, 1, 1], embed_dims=[4, 4, 8, 8], mlp_ratios=[2, 2, 2, 2],
-        layer_scale_init_value=1e-5))),
+        layers=[1, 1, 1, 1], embed_dims=[4, 8, 12, 16], mlp_ratios=[2, 2, 2, 2],
+        layer_scale_init_value=1e-5), out_indices=(0, 2, 4, 6)),
+        lines='`out_indices=(0, 2, 4, 6)`'),
     Known('timm', 'ResNet', timm('resnet10t')),
     Known('timm', 'ConvNeXt', timm('convnext_atto', depths=(1, 1, 1, 1), dims=(8, 8, 16, 16)),
           kind='timm'),

@@ -148,8 +148,8 @@ def test_the_tool_prints_findings_and_the_recipe(folder, repo, tmp_path):
 
 
 @pytest.mark.situation('images', 'one, two or three images with `recipe=auto`', 'error',
-                       'says how many images the method needs (a queue of other images\' keys would '
-                       'be empty, and the loss 0)')
+                       'says how many images the method needs: no keys of other images would be '
+                       'in its queue, and the loss 0')
 @pytest.mark.parametrize('recipe, own, images, fewest', [
     ('auto', 'negative', 1, 4), ('auto', 'masked', 2, 4), ('auto', 'negative', 3, 4),
     ('published', 'masked', 1, 2)])
@@ -187,9 +187,9 @@ def test_sides_are_read_by_the_pipelines_own_transforms(tmp_path):
         image_sides(cfg)
 
 
-@pytest.mark.situation('backbones', '`tools/check.py` on a network of which the loss reaches only a '
-                       'part', 'warning', 'a line "gradients" with the parts, their share and '
-                       '`model.out_index`')
+@pytest.mark.situation('backbones', '`tools/check.py` on a network of which the loss reaches '
+                       'only a part', 'warning', 'a line "gradients" with the parts, their share '
+                       'and `model.out_index`')
 def test_check_names_what_gets_no_gradient(folder):
     cfg = make_config(folder, size=64)
     cfg.model = method_config(
