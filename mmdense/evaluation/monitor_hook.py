@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+import torch.nn.functional as F
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -27,6 +28,8 @@ from .statistics import (
 
 #: images of a batch that are looked at
 LARGEST_BATCH = 64
+#: cells a side that are looked at: the cost grows with their fourth power
+LARGEST_SIDE = 32
 
 
 @contextmanager
@@ -56,18 +59,25 @@ def places_in_second_view(views: Views, first: Tensor, second: Tensor) -> tuple[
     return places, visible_in(points, second_box)
 
 
+def looked_at(features: Tensor) -> Tensor:
+    """Return a map (B, C, h, w) averaged to at most 32 cells a side."""
+    sides = [min(side, LARGEST_SIDE) for side in features.shape[2:]]
+    return features if sides == list(features.shape[2:]) else F.adaptive_avg_pool2d(features, sides)
+
+
 def batch_statistics(model: nn.Module, inputs: list[Tensor],
                      views: Views | None) -> dict[str, float]:
     """Return the statistics of the trained maps of a batch's first two views.
 
     What cannot be measured is left out; of features that are not finite all is nan.
+    Maps of more than 32 cells a side are averaged first.
 
     Args:
         model: has ``backbone`` and maybe ``decode_head``; is in eval mode.
         inputs: V normalised views (B, C, H, W).
         views: their geometry; without it only what needs none is measured.
     """
-    first, *others = (encode(model, images[:LARGEST_BATCH], trained_index(model))
+    first, *others = (looked_at(encode(model, images[:LARGEST_BATCH], trained_index(model)))
                       for images in inputs[:2])
     found = dict(feature_std=feature_std(first), effective_rank=effective_rank(first))
     if others and views is not None:

@@ -12,8 +12,10 @@ from mmengine.dataset import pseudo_collate
 from mmengine.logging import MessageHub
 from mmengine.runner import Runner
 from references import tiny
+from references.known_backbones import KNOWN
 from torch.utils.data import Dataset
 
+from mmdense.evaluation import monitor_hook
 from mmdense.evaluation.monitor_hook import FeatureMonitorHook, batch_statistics
 from mmdense.registry import DATASETS
 from mmdense.structures import Views, ViewSample
@@ -107,3 +109,15 @@ def test_features_that_are_not_finite_are_nan_in_the_log(tmp_path):
         pseudo_collate([TwoViews()[0], TwoViews()[1]]))
     assert {f'train/{name}' for name in NAMES} == set(hub.log_scalars)
     assert all(np.isnan(scalar.current()) for scalar in hub.log_scalars.values())
+
+
+def test_large_maps_are_looked_at_coarsely(monkeypatch):
+    cfg = next(known.cfg for known in KNOWN if known.name == 'UNet')
+    head = dict(type='mmdense.Projector', in_channels=4, hidden_channels=8, out_channels=8)
+    model = tiny.build(backbone=cfg, projector=head, dense_projector=head)
+    model.eval()
+    sizes = []
+    monkeypatch.setattr(monitor_hook, 'effective_rank',
+                        lambda maps: sizes.append(maps.shape) or torch.ones(()))
+    found = batch_statistics(model, [torch.randn(2, 3, 64, 48)] * 2, tiny.views_of(torch.arange(2)))
+    assert sizes == [(2, 4, 32, 32)] and found['correspondence_accuracy'] > 0.9

@@ -119,3 +119,16 @@ def test_features_that_are_not_finite_have_no_statistics(value):
     for found in (effective_rank(maps), feature_std(maps),
                   correspondence_accuracy(maps, maps, places, visible)):
         assert found.isnan()
+
+
+def test_autocast_changes_nothing():
+    common = 30 * torch.randn(1, 32, 1, 1)
+    first, second = torch.randn(2, 3, 32, 6, 6) + common
+    both = views(BOX, BOX, 3)
+    found = []
+    for enabled in (False, True):
+        with torch.autocast('cpu', torch.bfloat16, enabled=enabled):
+            places = places_in_second_view(both, first, second)
+            found.append([*positive_negative_similarity(first, second, *places),
+                          correspondence_accuracy(first, second, *places)])
+    assert found[0] == found[1]

@@ -44,25 +44,23 @@ def test_a_report_is_drawn_alike_every_time_and_leaves_no_trace(tmp_path, files)
 
 
 @pytest.mark.situation('commands', "`tools/visualize.py` with another loader than the folder's "
-                       "default (npy, one or five bands, mmseg's loader)", 'works',
+                       "default (one band, five in npy, mmseg's loader)", 'works',
                        "images are drawn as the config's own transforms load them")
 @pytest.mark.parametrize('load, channels', [
     ([dict(type='mmdense.LoadImage', channels=1)], 1),
     ([dict(type='mmdense.LoadImage', channels=5)], 5),
-    ([dict(type='LoadImageFromFile', color_type='grayscale', imdecode_backend='pillow'),
-      dict(type='Resize', scale=(64, 64))], None)])
+    ([dict(type='LoadImageFromFile'), dict(type='Resize', scale=(64, 64))], 3)])
 def test_images_are_drawn_as_the_pipeline_loads_them(tmp_path, load, channels):
     rng = np.random.default_rng(0)
     for number in range(2):
-        image = rng.integers(0, 256, (72, 96, channels or 3), dtype=np.uint8)
+        image = rng.integers(0, 256, (72, 96, channels), dtype=np.uint8)
         if channels == 5:
             np.save(tmp_path / f'{number}.npy', image)
         else:
             cv2.imwrite(str(tmp_path / f'{number}.png'), image)
-    bands = channels or 1
     files = sorted(map(str, tmp_path.iterdir()))
-    model = tiny.build(backbone={**tiny.BACKBONE, 'in_channels': bands}, data_preprocessor=dict(
-        PREPROCESSOR, mean=[100] * bands, std=[50] * bands))
+    model = tiny.build(backbone={**tiny.BACKBONE, 'in_channels': channels}, data_preprocessor=dict(
+        PREPROCESSOR, mean=[100] * channels, std=[50] * channels))
     with DefaultScope.overwrite_default_scope('mmseg'):
         dataset = ImageFiles(files, [PIPELINE[0], *load, *PIPELINE[2:]])
     paths = draw_report(model, dataset, tmp_path / 'out', num_images=2)
