@@ -78,7 +78,7 @@ def read_facts(cfg: Config, processes: int | None = None) -> RunFacts:
     return RunFacts(len(dataset), loader['batch_size'], processes, accumulation, iterations)
 
 
-def check_images(model: dict, facts: RunFacts, fewest: int) -> None:
+def require_images(model: dict, facts: RunFacts, fewest: int) -> None:
     """Look whether a queue can hold keys of other images than the query's own.
 
     Raises:
@@ -98,7 +98,7 @@ def model_changes(model: dict, facts: RunFacts) -> dict[str, Any]:
     Raises:
         ValueError: too few images for the method.
     """
-    check_images(model, facts, FEWEST_IMAGES)
+    require_images(model, facts, FEWEST_IMAGES)
     changes = {f'model.{name}': min(value, int(METHOD_WARMUP * facts.steps))
                for name, value in model.items() if name.endswith('_warmup')}
     if 'twin' in model:
@@ -148,8 +148,8 @@ def apply_recipe(cfg: Config, processes: int | None = None) -> None:
     if recipe not in ('published', 'auto'):
         raise ValueError(f"recipe={recipe!r}: expected 'published' or 'auto'")
     if recipe == 'published':
-        if (cfg.model.get('queue') or {}).get('own_image') == 'masked':
-            check_images(cfg.model, read_facts(cfg, processes), 2)
+        if ((cfg.get('model') or {}).get('queue') or {}).get('own_image') == 'masked':
+            require_images(cfg.model, read_facts(cfg, processes), 2)
         return
     facts = read_facts(cfg, processes)
     for name, value in auto_changes(cfg, facts).items():
