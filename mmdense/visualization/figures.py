@@ -18,7 +18,14 @@ UNLABELLED = (255, 255, 255)
 
 
 def shown(image: np.ndarray) -> np.ndarray:
-    """Return any image (H, W, C) uint8, BGR where it has colour, as (H, W, 3) RGB."""
+    """Return any image (H, W, C), BGR where it has colour, as (H, W, 3) uint8 RGB.
+
+    Numbers other than uint8 are spread from their 2nd to their 98th percentile.
+    """
+    if image.dtype != np.uint8:
+        low, high = np.nanpercentile(image, (2, 98))
+        share = (image - low) / max(high - low, 1e-12)
+        image = (np.nan_to_num(share).clip(0, 1) * 255).astype(np.uint8)
     if image.shape[2] == 3:
         return np.ascontiguousarray(image[..., ::-1])
     return image[..., :1].repeat(3, axis=2)

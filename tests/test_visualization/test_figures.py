@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 
 from mmdense.visualization import draw_predictions
-from mmdense.visualization.figures import RIGHT, WRONG, matches_figure, paint, save
+from mmdense.visualization.figures import RIGHT, WRONG, matches_figure, paint, save, shown
 
 
 def has_colour(image: np.ndarray, colour) -> bool:
@@ -67,3 +67,12 @@ def test_lines_have_the_colour_of_their_state(tmp_path):
     near = [[np.abs(drawn(state)[..., ::-1] - colour).max(-1).min() < 40 for colour in colours]
             for state in (['right', 'right'], ['wrong', 'hidden'], ['right', 'wrong'])]
     assert near == [[True, False], [False, True], [True, True]]
+
+
+def test_other_numbers_than_bytes_are_spread():
+    ramp = np.linspace(-1000, 3000, 101, dtype=np.float32)[:, None, None]
+    drawn = shown(ramp)
+    assert drawn.shape == (101, 1, 3) and drawn.dtype == np.uint8
+    assert drawn[0, 0, 0] == drawn[2, 0, 0] == 0 and drawn[98, 0, 0] == drawn[100, 0, 0] == 255
+    assert abs(int(drawn[50, 0, 0]) - 127) <= 1
+    assert (shown(np.full((2, 2, 1), 7, np.int16)) == 0).all()

@@ -44,11 +44,12 @@ def test_a_report_is_drawn_alike_every_time_and_leaves_no_trace(tmp_path, files)
 
 
 @pytest.mark.situation('commands', "`tools/visualize.py` with another loader than the folder's "
-                       "default (one band, five in npy, mmseg's loader)", 'works',
+                       "default (one band, five in npy, float32, mmseg's loader)", 'works',
                        "images are drawn as the config's own transforms load them")
 @pytest.mark.parametrize('load, channels', [
     ([dict(type='mmdense.LoadImage', channels=1)], 1),
     ([dict(type='mmdense.LoadImage', channels=5)], 5),
+    ([dict(type='mmdense.LoadImage', to_float32=True)], 3),
     ([dict(type='LoadImageFromFile'), dict(type='Resize', scale=(64, 64))], 3)])
 def test_images_are_drawn_as_the_pipeline_loads_them(tmp_path, load, channels):
     rng = np.random.default_rng(0)
