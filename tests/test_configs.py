@@ -316,8 +316,9 @@ def test_a_checkpoint_can_be_chosen_as_the_page_says(tmp_path: Path):
     assert cfg.val_evaluator == [] and registry.LOOPS.get(cfg.val_cfg.type)
     hooks = [hook.pop('type') for hook in cfg.custom_hooks]
     assert hooks == ['mmdense.FeatureMonitorHook', 'mmdense.SkippedImagesHook',
-                     'mmdense.ForwardCountHook', 'mmdense.StopBelowStartHook']
-    assert registry.HOOKS.get(hooks[3])(**cfg.custom_hooks[3]).patience == 3
+                     'mmdense.ForwardCountHook', 'mmdense.UnusedParametersHook',
+                     'mmdense.StopBelowStartHook']
+    assert registry.HOOKS.get(hooks[4])(**cfg.custom_hooks[4]).patience == 3
     checkpoint = cfg.default_hooks.checkpoint
     hook = registry.HOOKS.get(checkpoint.pop('type'))(**checkpoint)
     assert hook.key_indicators == ['correspondence_accuracy'] and hook.rules == ['greater']
