@@ -84,8 +84,8 @@ def test_what_does_not_fit_is_told(tmp_path, mean, std, load, subject, said):
 
 
 @pytest.mark.situation('images', 'check.py on npy, on images above 179 megapixels, on broken links',
-                       'works', 'sizes come from the headers; what cannot be used is counted and '
-                       'the first is named')
+                       'works', "they are read by the config's own transforms; what cannot be used "
+                       'is counted and the first is named')
 def test_every_kind_of_file_is_looked_at(tmp_path, monkeypatch):
     put(tmp_path / 'a.npy', PHOTO)
     put(tmp_path / 'b.png', PHOTO)
@@ -93,7 +93,7 @@ def test_every_kind_of_file_is_looked_at(tmp_path, monkeypatch):
     (tmp_path / 'd.png').symlink_to(tmp_path / 'gone.png')
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 10)      # a photo is above twice of it
     cfg = config(tmp_path)
-    assert image_sides(cfg) == [48, 48, 48]
+    assert image_sides(cfg) == [48, 48]         # of those that the config's loader takes
     found = look(cfg)
     assert '2 of 4 looked at cannot be used: ' in found['images'].text
     assert 'c.tiff: holds uint16 numbers' in found['images'].text and found['values'].fits
