@@ -131,12 +131,27 @@ def install_reader() -> None:
     from .checkpoints import reading
     checkpoint.CheckpointLoader.register_scheme('', reading.load_from_local, force=True)
     checkpoint.load_url = reading.load_url
-    checkpoint._safe_torch_load = _safe_torch_load
+    checkpoint._safe_torch_load = reading.load_stream
 
 
-def _safe_torch_load(file: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
-    from .checkpoints.reading import read_file
-    return read_file(file, map_location)
+def keep_texts_unrun() -> None:
+    """Let an inferencer without a config ask for one.
+
+    mmengine's would run the text that the checkpoint has for its config as a program, and build
+    whatever it names.
+    """
+    from mmengine.infer import BaseInferencer
+    make = BaseInferencer._init_model
+    if hasattr(make, '__wrapped__'):
+        return
+
+    @functools.wraps(make)
+    def init_model(self: Any, cfg: Any, weights: str | None, device: str = 'cpu') -> Any:
+        if not cfg:
+            raise ValueError(f'{weights}: the config in a checkpoint is not run; give the config '
+                             'as well: model=CONFIG')
+        return make(self, cfg, weights, device)
+    BaseInferencer._init_model = init_model
 
 
 def install_backbone_weights() -> None:
@@ -223,5 +238,6 @@ def setup() -> None:
     find_bases()
     import_in_dumps()
     install_reader()
+    keep_texts_unrun()
     install_backbone_weights()
     install_label_checks()

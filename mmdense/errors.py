@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .component_errors import component_message
+from .files import NO_SPACE
 
 #: one frame of a printed stack: its file, its line of code, and what marks the place in it
 FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line .*\n {4}(?P<line>.*)\n(?: {4}.*\n)*',
@@ -40,6 +41,8 @@ def user_message(error: BaseException | None) -> str | None:
         if frames and frames[-1].filename.startswith(PACKAGE) \
                 and (frames[-1].line or '').startswith('raise'):
             return str(error)
+        if isinstance(error, OSError) and error.errno in NO_SPACE:     # whoever was writing: a log
+            return f'the disk is full: {error}; free it, and go on with the same command'
         message = _worker_message(error) or component_message(error)
         if message is not None:
             return message

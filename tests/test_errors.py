@@ -57,6 +57,16 @@ def test_a_mistake_found_by_a_worker_counts():
         assert user_message(error) == direct
 
 
+@pytest.mark.situation('lost runs', 'the disk is full while something else, such as a log of '
+                       'mmengine, is written', 'error', 'one line says that the disk is full')
+def test_a_full_disk_is_the_users_whoever_writes():
+    def write():
+        with open('/dev/full', 'w') as file:
+            file.write('a line of a log')
+    assert user_message(caught(write)).startswith('the disk is full: [Errno 28] No space left')
+    assert user_message(caught(lambda: open('/nowhere/file'))) is None
+
+
 def test_a_bug_keeps_its_stack():
     assert user_message(caught(lambda: [][1])) is None
     # raised inside this package, but not by a raise statement of it

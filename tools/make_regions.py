@@ -23,8 +23,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mmdense.datasets.transforms.loading import read_image
 from mmdense.datasets.unlabelled import find_images
-from mmdense.engine.checkpoint_hook import write_whole
 from mmdense.errors import run_command
+from mmdense.files import write_whole
 from mmdense.outputs import make_output_folder
 from mmdense.regions import METHODS, make_folder, read_regions, region_file
 from mmdense.regions.folder import Made, summary

@@ -19,14 +19,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mmdense.engine.checkpoint_hook import write_whole
 from mmdense.errors import run_command
+from mmdense.files import LOCK, locked, remove_partials, write_whole
 from mmdense.tables.definition import Table, check_seeds, read_table
 from mmdense.tables.markdown import page
 from mmdense.tables.pictures import draw_table_predictions, prediction_folders
 from mmdense.tables.plots import draw
 from mmdense.tables.results import join_records, read_records, record, write_csv, write_json
-from mmdense.tables.running import locked, missing, run_chains, run_logged
+from mmdense.tables.running import missing, run_chains, run_logged
 from mmdense.tables.steps import FROZEN, Settings, Step, chain
 from mmdense.tables.workers import check_gpus, run_on_gpus
 
@@ -91,8 +91,9 @@ def main() -> None:
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    with locked(folder) as lock, \
+    with locked(folder / LOCK) as lock, \
             Progress(*columns, console=console, speed_estimate_period=1e9) as bars:
+        remove_partials(folder, below=True)
         bar = bars.add_task('steps', total=sum(len(missing(steps)) for steps in wanted))
         run = partial(run_logged, root=ROOT, keep=(lock,))
 

@@ -11,7 +11,13 @@ from mmdense.config_files import require_parts
 from mmdense.engine.options import ConfigOptions
 from mmdense.engine.recipe import apply_recipe
 from mmdense.engine.resuming import ResumeHook
-from mmdense.engine.run_config import load_config, prepare, resume_latest, use_amp
+from mmdense.engine.run_config import (
+    load_config,
+    owned_work_dir,
+    prepare,
+    resume_latest,
+    use_amp,
+)
 from mmdense.engine.settings import check_length, scale_learning_rate
 from mmdense.errors import run_command
 
@@ -44,11 +50,12 @@ def main() -> None:
     apply_recipe(cfg)
     scale_learning_rate(cfg)
     use_amp(cfg, args.amp)
-    if args.resume:
-        resume_latest(cfg)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.register_hook(ResumeHook())
-    runner.train()
+    with owned_work_dir(cfg):
+        if args.resume:
+            resume_latest(cfg)
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        runner.register_hook(ResumeHook())
+        runner.train()
 
 
 if __name__ == '__main__':

@@ -15,6 +15,7 @@ from urllib.parse import urlparse
 import torch
 from mmengine.logging import print_log
 
+from .contents import require_weights, without_program
 from .frozen_types import safe_globals, thaw
 from .values import check_values
 
@@ -69,10 +70,7 @@ def read_content(source: Path | IO[bytes], map_location: Any) -> Any:
         if 'CUDA' in str(error) or isinstance(error, MemoryError):
             raise  # the machine, not the file
         raise refusal(source, error) from None
-    if isinstance(content, dict) and isinstance(content.get('meta'), dict):
-        # the text of a program, of mmcv's time, which mmengine runs when it resumes
-        content['meta'].pop('config', None)
-    return content
+    return without_program(content, source if isinstance(source, Path) else 'the stream')
 
 
 def source_name(source: Path | IO[bytes]) -> str:
@@ -129,6 +127,9 @@ def existing_file(path: str | os.PathLike) -> Path:
         return full
     if full.is_dir():
         raise FileNotFoundError(f'checkpoint {path} is a folder, expected a file: {full}')
+    if full.exists():       # opening a pipe waits for a writer, for ever
+        raise FileNotFoundError(f'checkpoint {path} is a pipe, device or socket, expected a file: '
+                                f'{full}')
     beside = sorted(p.name for p in full.parent.glob('*') if p.suffix in WEIGHT_SUFFIXES)
     there = f'that folder holds {", ".join(beside[:5])}' if beside else (
         'no weights in that folder' if full.parent.is_dir() else 'that folder does not exist')
@@ -218,7 +219,14 @@ def named_globals(source: Path | IO[bytes]) -> list[str]:
 
 def load_from_local(filename: str, map_location: Any = None) -> Any:
     """mmengine's loader of a local path; its log says 'Loads checkpoint by local backend'."""
-    return read_file(filename, map_location)
+    return require_weights(read_file(filename, map_location), filename)
+
+
+def load_stream(stream: IO[bytes] | str, map_location: Any = None,
+                weights_only: bool | None = None) -> Any:
+    """mmengine's loader of what came from a store: an open stream, or a file."""
+    name = stream if isinstance(stream, str) else getattr(stream, 'name', 'the stream')
+    return require_weights(read_file(stream, map_location), name)
 
 
 def load_url(url: str, model_dir: str | None = None, map_location: Any = None,
@@ -236,4 +244,4 @@ def load_url(url: str, model_dir: str | None = None, map_location: Any = None,
             torch.hub.download_url_to_file(url, str(path), progress=progress)
         except OSError as error:
             raise ConnectionError(f'checkpoint {url} could not be fetched: {error}') from None
-    return read_file(path, map_location)
+    return require_weights(read_file(path, map_location), url)

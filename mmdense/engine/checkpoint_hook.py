@@ -1,7 +1,6 @@
 """Checkpoints that are whole or not there, whenever the run is killed."""
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
@@ -9,26 +8,16 @@ from mmengine import hooks
 from mmengine.dist import broadcast, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
+from mmdense.checkpoints.contents import require_fit
 from mmdense.checkpoints.values import not_finite
-from mmdense.outputs import make_output_folder
+from mmdense.files import write_whole
+from mmdense.models.starting import start_anew
 from mmdense.registry import HOOKS
 
 from .due_evaluation import make_up_evaluation, note_evaluation
 from .finite_loss_hook import last_good
-
-
-def write_whole(content: bytes, path: str | Path) -> None:
-    """Write a file so that ``path`` holds the old bytes or all of the new ones at any moment."""
-    path = Path(path)
-    make_output_folder(path.parent, path.name)
-    partial = path.with_name(f'.{path.name}.partial')
-    with open(partial, 'wb') as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def refuse_broken_weights(runner: Runner, step: int) -> None:
@@ -87,6 +76,10 @@ class CheckpointHook(hooks.CheckpointHook):
     of the best evaluation so far. A resumed run first makes up for an evaluation that a kill took
     away, so that it keeps the same file as a run that was not killed.
 
+    Only files in the run's own folder are removed, whatever a checkpoint names. What is loaded
+    must have weights of the model; a run that starts from another run's checkpoint takes the
+    weights, those of the twin too, and begins its queue and its counts anew.
+
     Raises:
         ValueError: before training, if a checkpoint would fall into the middle of an accumulated
             gradient, which a checkpoint does not hold; at an evaluation, if it has no metric
@@ -101,12 +94,59 @@ class CheckpointHook(hooks.CheckpointHook):
         local = '://' not in str(self.out_dir or runner.work_dir)
         if local and self.backend_args is None and self.file_client_args is None:
             self.backend_args = dict(backend='mmdense_whole_files')
+        self._keep_numbers_only(runner)
         super().before_train(runner)
+        self._take_own_best(runner)
         if local and is_main_process():
-            for partial in Path(self.out_dir).glob('.*.partial'):
-                partial.unlink()
             self._drop_old_best(runner)
+        if runner.iter == 0:
+            start_anew(runner.model)
         self._drop_outdated()
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Look whether the file that a training starts from has weights of the model.
+
+        Raises:
+            ValueError: it has none.
+        """
+        if not isinstance(runner._train_loop, BaseLoop):    # built: a training, not a test
+            return
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        require_fit(model, checkpoint, str(runner._load_from or runner.work_dir))
+
+    def _keep_numbers_only(self, runner: Runner) -> None:
+        """Drop what a checkpoint names as old checkpoints and is no iteration."""
+        kept = runner.message_hub.runtime_info.get('keep_ckpt_ids')
+        if kept is not None:
+            steps = kept if isinstance(kept, (list, tuple)) else []
+            runner.message_hub.update_info(
+                'keep_ckpt_ids', [step for step in steps if type(step) is int and step >= 0])
+
+    def _take_own_best(self, runner: Runner) -> None:
+        """Take the best checkpoint of this run's folder in place of the path that was saved.
+
+        A copied folder would remove its original's file, a hostile checkpoint any file.
+        """
+        for key in self.key_indicators or [] if self.save_best else []:
+            single = len(self.key_indicators) == 1
+            info = 'best_ckpt' if single else f'best_ckpt_{key}'
+            named = runner.message_hub.runtime_info.get(info)
+            if named is None:
+                continue
+            name = Path(str(named)).name
+            own = self.file_backend.join_path(self.out_dir, name)
+            if not (name.startswith(f'best_{key}_'.replace('/', '_'))
+                    and self.file_backend.isfile(own)):
+                runner.logger.warning(f'the best checkpoint so far, {named}, is not in '
+                                      f'{self.out_dir}: it stays where it is')
+                own = None
+                runner.message_hub.runtime_info.pop(info)
+            else:
+                runner.message_hub.update_info(info, own)
+            if single:
+                self.best_ckpt_path = own
+            else:
+                self.best_ckpt_path_dict[key] = own
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Make up for the evaluation of the checkpoint that the run goes on from."""

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -16,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mmdense.checkpoints import read_checkpoint
+from mmdense.files import whole_file
 
 from .features import FrozenEncoder, by_size, recalibrate_bn
 from .random_state import kept_random_state
@@ -81,21 +81,11 @@ def write_cached(content: dict, path: Path) -> None:
     Raises:
         OSError: it could not be written (disk full, no permission); nothing of it is left.
     """
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, 'wb') as file:
+        with whole_file(path) as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:      # torch wraps some errors of the disk
-        reason = error.__context__ if isinstance(error.__context__, OSError) else error
-        raise OSError(f'feature cache {path} could not be written: {reason}; free the disk, or '
-                      'choose another folder or none') from None
-    finally:
-        if partial.parent.is_dir():
-            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise OSError(f'feature cache {error}, or keep none') from None
 
 
 def read_cached(path: Path, key: str) -> LayerMaps | None:

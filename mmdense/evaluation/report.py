@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from mmdense.engine.checkpoint_hook import write_whole
+from mmdense.files import write_whole
 
 
 def without_nan(value: Any) -> Any:
@@ -34,12 +34,7 @@ def write_file(content: bytes, path: str | Path, what: str) -> None:
     Raises:
         OSError: it could not be written (disk full, no permission); nothing of it is left.
     """
-    path = Path(path)
     try:
         write_whole(content, path)
     except OSError as error:
-        partial = path.with_name(f'.{path.name}.partial')
-        if partial.parent.is_dir():
-            partial.unlink(missing_ok=True)
-        raise OSError(f'{what} {path} could not be written: {error}; free the disk, or choose '
-                      'another place') from None
+        raise OSError(f'{what} {error}') from None

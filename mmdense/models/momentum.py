@@ -100,6 +100,7 @@ class MomentumTwin(nn.Module):
             follower = copy.deepcopy(module).requires_grad_(False)
             self.add_module(name, split_batch_norm(follower) if bn == 'split' else follower)
         self.register_buffer('steps', torch.zeros((), dtype=torch.long))
+        self.has_weights = False
         # outside nn.Module's registration: the online modules belong to the method, not to us
         self.__dict__['online'] = dict(online)
 
@@ -113,7 +114,7 @@ class MomentumTwin(nn.Module):
         """Take the online weights over if nothing was trained yet, and begin to follow."""
         if self in FOLLOWERS:
             return
-        if self.steps.item() == 0:  # once a process, not once a step
+        if self.steps.item() == 0 and not self.has_weights:  # once a process, not once a step
             for name, module in self.online.items():
                 getattr(self, name).load_state_dict(module.state_dict())
         if self.bn == 'shuffle' and get_world_size() == 1:
@@ -121,6 +122,15 @@ class MomentumTwin(nn.Module):
                       "its BatchNorm can leak which key is whose; set model.twin.bn='split'",
                       'current', level=30)
         FOLLOWERS.add(self)
+
+    def start_anew(self) -> str | None:
+        """Count steps from 0, and warm-ups with them; keep the weights of another run; say so."""
+        steps = self.steps.item()
+        if steps == 0:
+            return None
+        self.steps.zero_()
+        self.has_weights = True
+        return f'the twin keeps its weights of step {steps} and counts from 0'
 
     @torch.no_grad()
     def update(self) -> None:

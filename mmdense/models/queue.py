@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from mmengine.dist import all_gather, get_world_size
+from mmengine.dist import all_gather, broadcast, get_world_size
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
@@ -36,14 +36,32 @@ class FeatureQueue(nn.Module):
 
     def __init__(self, size: int, dim: int = 128, init: str = 'random') -> None:
         super().__init__()
+        self.init = init
         if init not in ('random', 'empty') or size < 0:
             raise ValueError(f"queue needs size >= 0 and init 'random' or 'empty', got size={size}"
                              f' and init={init!r}')
-        random = init == 'random'
-        keys = F.normalize(torch.randn(size, dim)) if random else torch.zeros(size, dim)
-        self.register_buffer('keys', keys)
-        self.register_buffer('index', torch.full((size,), UNKNOWN if random else EMPTY))
-        self.register_buffer('pointer', torch.zeros((), dtype=torch.long))
+        self.register_buffer('keys', torch.empty(size, dim))
+        self.register_buffer('index', torch.empty(size, dtype=torch.long))
+        self.register_buffer('pointer', torch.empty((), dtype=torch.long))
+        self.clear()
+
+    @torch.no_grad()
+    def clear(self) -> None:
+        """Fill all slots as ``init`` says, and write from the first one on."""
+        random = self.init == 'random'
+        # drawn on the CPU: the same numbers on every device
+        self.keys.copy_(F.normalize(torch.randn(self.keys.shape)) if random
+                        else torch.zeros(self.keys.shape))
+        self.index.fill_(UNKNOWN if random else EMPTY)
+        self.pointer.zero_()
+
+    def start_anew(self) -> str | None:
+        """Forget another run's keys, whose image numbers mean other images here; say so."""
+        if self.pointer == 0 and (self.index < 0).all():
+            return None
+        self.clear()
+        broadcast(self.keys)
+        return 'the queue starts anew'
 
     def __len__(self) -> int:
         return len(self.keys)

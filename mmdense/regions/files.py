@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from mmdense.files import read_regular, write_whole
+
 from .checks import check_ids, compact_regions
 
 #: by suffix: the largest id that such a file holds
@@ -18,8 +20,8 @@ FORMATS = {'.png': 2 ** 16 - 1, '.npz': 2 ** 31 - 1}
 NPZ_KEY = 'regions'
 _PNG_MODES = {'1', 'L', 'P', 'I', 'I;16', 'I;16B'}
 _PNG_START = b'\x89PNG\r\n\x1a\n'
-#: most that is set aside for a map before its file has shown that it is that large, in bytes
-_PNG_BUFFER = 2 ** 26
+#: most pixels of a map of an image whose size is not known
+MAX_PIXELS = 100_000_000
 #: neighbours of one region are equal as they are: filters only make files larger and slower to read
 _PNG_OPTIONS = (cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE,
                 cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT,
@@ -28,6 +30,10 @@ _PNG_OPTIONS = (cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE,
 
 class RegionFileError(ValueError):
     """A region file that cannot be used; the message names the file and what was expected."""
+
+
+class _WrongSize(ValueError):
+    """The header declares another size than the image's, or more than anything of use has."""
 
 
 def _encode(regions: np.ndarray, suffix: str) -> bytes:
@@ -45,7 +51,6 @@ def write_regions(path: str | os.PathLike, regions: np.ndarray) -> None:
     Raises:
         ValueError: another suffix, or an id that this kind of file cannot hold.
     """
-    from mmdense.engine.checkpoint_hook import write_whole  # the engine imports the datasets
     suffix = Path(path).suffix
     if suffix not in FORMATS:
         raise ValueError(f'{path}: region files end in {" or ".join(FORMATS)}')
@@ -78,6 +83,37 @@ def _packed_rows(data: bytes) -> bytes | None:
     return None
 
 
+def _check_declared(height: int, width: int, size: tuple[int, int] | None) -> None:
+    """Raise ``_WrongSize`` if a header declares another size than the image's, or far too much."""
+    if size is not None and (height, width) != tuple(size):
+        raise _WrongSize(f'a region map of {width}x{height} pixels; expected {size[1]}x{size[0]}, '
+                         'the size of its image')
+    if height * width > MAX_PIXELS:
+        raise _WrongSize(f'declares {width}x{height} pixels, more than {MAX_PIXELS:,}')
+
+
+def _png_size(data: bytes) -> tuple[int, int]:
+    return int.from_bytes(data[20:24], 'big'), int.from_bytes(data[16:20], 'big')
+
+
+def _decode_npz(data: bytes, size: tuple[int, int] | None) -> np.ndarray:
+    """Return the ids of an npz file whose header declares what it may."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with archive.open(f'{NPZ_KEY}.npy') as member:
+            version = np.lib.format.read_magic(member)
+            read = (np.lib.format.read_array_header_1_0 if version == (1, 0)
+                    else np.lib.format.read_array_header_2_0)
+            shape, _, kind = read(member)
+        if len(shape) != 2 or kind.kind not in 'iub':
+            raise ValueError(f'an array of shape {shape} and type {kind}')
+        _check_declared(*shape, size)
+        with archive.open(f'{NPZ_KEY}.npy') as member:
+            ids = np.lib.format.read_array(member, allow_pickle=False)
+            if member.read(1):      # the end of a member is where zipfile compares its checksum
+                raise ValueError('more bytes than its header says')
+    return ids
+
+
 def _decode_grey_png(data: bytes) -> np.ndarray | None:
     """Return the values (H, W) of a whole PNG of grey values of 8 or 16 bits; None of another.
 
@@ -88,10 +124,11 @@ def _decode_grey_png(data: bytes) -> np.ndarray | None:
     packed = _packed_rows(data)
     if packed is None or data[28]:                                          # interlaced
         return None
-    width, height = (int.from_bytes(data[at:at + 4], 'big') for at in (16, 20))
+    height, width = _png_size(data)
     bytes_a_row = 1 + width * data[24] // 8
-    content = zlib.decompress(packed, bufsize=min(height * bytes_a_row, _PNG_BUFFER))
-    if len(content) != height * bytes_a_row:
+    inflate = zlib.decompressobj()
+    content = inflate.decompress(packed, height * bytes_a_row + 1)      # never more than one over
+    if not inflate.eof or len(content) != height * bytes_a_row:
         raise ValueError(f'{len(content)} bytes of pixels for {width}x{height} of them')
     rows = np.frombuffer(content, np.uint8).reshape(height, bytes_a_row)
     if rows[:, 0].any():                                                    # filtered
@@ -101,15 +138,17 @@ def _decode_grey_png(data: bytes) -> np.ndarray | None:
     return values if data[24] == 8 else values.view('>u2').astype(np.uint16)
 
 
-def _decode(data: bytes, suffix: str) -> np.ndarray:
+def _decode(data: bytes, suffix: str, size: tuple[int, int] | None) -> np.ndarray:
     """Return the ids (H, W) as they stand in the file; raises what the decoders raise."""
     if suffix == '.npz':
-        with np.load(io.BytesIO(data), allow_pickle=False) as content:
-            return content[NPZ_KEY]
+        return _decode_npz(data, size)
+    if data[:8] == _PNG_START:
+        _check_declared(*_png_size(data), size)
     ids = _decode_grey_png(data)        # the usual one: Pillow would read it twice
     if ids is not None:
         return ids
     image = Image.open(io.BytesIO(data))
+    _check_declared(image.height, image.width, size)
     image.verify()                                  # the checksums; the image is read anew
     image = Image.open(io.BytesIO(data))
     if image.mode not in _PNG_MODES:
@@ -120,27 +159,32 @@ def _decode(data: bytes, suffix: str) -> np.ndarray:
     return np.array(image)
 
 
-def read_ids(path: str | os.PathLike) -> np.ndarray:
+def read_ids(path: str | os.PathLike, size: tuple[int, int] | None = None) -> np.ndarray:
     """Read ids (H, W) as they stand in a file, a PNG or npz as of :func:`read_regions`.
+
+    Args:
+        path: the file.
+        size: (H, W) of the image that they are of, if known: a header that declares another one
+            is refused before anything is decoded.
 
     Raises:
         FileNotFoundError: there is no such file.
-        RegionFileError: it is damaged or cut off, or a colour image.
+        RegionFileError: it is damaged or cut off, a colour image, or of another size.
     """
     expected = 'expected region ids in a whole PNG file (grey of 8 or 16 bits, or a palette) or ' \
                f'in an npz file under {NPZ_KEY!r}'
     try:
-        with open(path, 'rb') as file:
-            data = file.read()
+        data = read_regular(path)
     except FileNotFoundError:
         raise FileNotFoundError(f'{path}: no such region file') from None
     except OSError as reason:
         raise RegionFileError(f'{path}: cannot be read ({reason.strerror}); {expected}') from None
     try:
-        ids = _decode(data, os.path.splitext(path)[1])
+        ids = _decode(data, os.path.splitext(path)[1], size)
         check_ids(ids, 'region ids')
-    except (OSError, ValueError, SyntaxError, KeyError, EOFError, zlib.error,
-            zipfile.BadZipFile, Image.DecompressionBombError) as reason:
+    except _WrongSize as reason:
+        raise RegionFileError(f'{path}: {reason}') from None
+    except Exception as reason:     # zip, npy, png and their decoders: a dozen kinds of error
         raise RegionFileError(f'{path}: damaged, cut off or no region ids ({len(data)} bytes; '
                               f'{reason}); {expected}') from None
     return ids
@@ -164,14 +208,10 @@ def read_regions(path: str | os.PathLike, size: tuple[int, int] | None = None,
         RegionFileError: it is damaged or cut off, a colour image, of another size, or holds too
             many regions.
     """
-    regions = read_ids(path)
+    regions = read_ids(path, size)
     few = max_regions is None or regions.max(initial=0) <= max_regions
     if not (keep_8_bits and regions.dtype == np.uint8 and few):
         regions = compact_regions(regions)
-    if size is not None and regions.shape != tuple(size):
-        raise RegionFileError(
-            f'{path}: a region map of {regions.shape[1]}x{regions.shape[0]} pixels; expected '
-            f'{size[1]}x{size[0]}, the size of its image')
     if max_regions is not None and regions.max(initial=0) > max_regions:
         raise RegionFileError(f'{path}: {regions.max()} regions; expected at most {max_regions} '
                               '(max_regions): make larger ones')

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mmdense.files import LOCK, locked, remove_partials, write_whole
 from mmdense.parallel import map_in_processes
 
 from .files import FORMATS, RegionFileError, read_regions, region_file, write_regions
@@ -22,7 +23,7 @@ SIDECAR = 'regions.json'
 #: images that a worker takes at once
 CHUNK = 4
 #: settings of LoadImage that regions may be made with: they need uint8
-LOAD = {'channels', 'value_range', 'percentiles', 'page'}
+LOAD = {'channels', 'value_range', 'percentiles', 'page', 'max_pixels'}
 
 
 @dataclass
@@ -83,7 +84,6 @@ def claim_folder(out: str | Path, settings: dict[str, Any], images: str | Path) 
         ValueError: they were made with others or of others, or the folder holds files without any
             note.
     """
-    from mmdense.engine.checkpoint_hook import write_whole  # the engine imports the datasets
     out = Path(out)
     sidecar = out / SIDECAR
     if not sidecar.exists():
@@ -182,8 +182,9 @@ def make_folder(images: str, files: Sequence[str], out: str, method: str = 'fh',
         suffix: ``.png`` or ``.npz``.
         workers: processes.
         on_image: called with each `Made` as it comes.
-        load: how images are read: ``channels``, ``value_range``, ``percentiles``, ``page`` of
-            :func:`~mmdense.datasets.transforms.loading.read_image`, as in the pipeline.
+        load: how images are read: ``channels``, ``value_range``, ``percentiles``, ``page``,
+            ``max_pixels`` of :func:`~mmdense.datasets.transforms.loading.read_image`, as in the
+            pipeline.
 
     Returns:
         One `Made` an image, in the order of ``files``; unreadable images have their ``error``.
@@ -196,11 +197,14 @@ def make_folder(images: str, files: Sequence[str], out: str, method: str = 'fh',
     # fh is compiled in here, so that the forked workers need not
     settings = settings_of(method, options or {}, suffix, load)
     _check_names(files, images, out, suffix)
-    claim_folder(out, settings, images)
+    claim_folder(out, settings, images)             # no lock file in somebody else's folder
     job = partial(_make_file, images=images, out=out, settings=settings)
     found = []
     try:
-        with closing(map_in_processes(job, files, workers, CHUNK)) as results:
+        with (locked(Path(out) / LOCK),
+              closing(map_in_processes(job, files, workers, CHUNK)) as results):
+            claim_folder(out, settings, images)     # another run may have been as quick
+            remove_partials(out, below=True)
             for made in results:
                 found.append(made)
                 on_image(made)

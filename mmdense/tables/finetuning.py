@@ -9,9 +9,10 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdense.evaluation.from_config import is_segmentor
+from mmdense.files import LOCK, locked
 
 from .definition import Row
-from .running import locked, run_chains, run_logged
+from .running import run_chains, run_logged
 from .steps import Settings, Step, random_weights, sha256_of, train_and_test
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +74,7 @@ def finetune(config: str, checkpoint: str, options: dict[str, Any], seed: int, w
         start = random_weights(row, seed, settings) if name else _given(row, seed, checkpoint)
         steps = train_and_test(row, seed, '', path, options, options, settings, start)
         chains[f'{name}mIoU'] = [start, *steps] if name else steps
-    with locked(settings.work_dir) as lock:
+    with locked(settings.work_dir / LOCK) as lock:
         failures = run_chains(list(chains.values()), ROOT,
                               partial(run_logged, root=ROOT, keep=(lock,)), say)
     if failures:

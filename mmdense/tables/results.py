@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmdense.engine.checkpoint_hook import write_whole
 from mmdense.evaluation.best_layer import CHOICE, choose_layer
+from mmdense.files import write_whole
 
 from .definition import Table
 from .statistics import mean_of

@@ -1,7 +1,6 @@
 """Run what a table still needs, one step after the other, in a folder that nobody else uses."""
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
@@ -11,8 +10,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -22,8 +20,7 @@ import mmseg
 import torch
 
 import mmdense
-from mmdense.engine.checkpoint_hook import write_whole
-from mmdense.outputs import make_output_folder
+from mmdense.files import write_whole
 
 from .steps import RESULT, Step
 
@@ -38,25 +35,6 @@ BUILDING = threading.Lock()
 
 class StepFailed(RuntimeError):
     """A command that ended with an error; the message has the last lines of its log."""
-
-
-@contextmanager
-def locked(work_dir: Path) -> Iterator[int]:
-    """Own a folder while the context lasts; gives the lock's file descriptor.
-
-    Commands inherit it: a training that outlives a killed run keeps the folder locked.
-
-    Raises:
-        ValueError: another run owns it.
-    """
-    make_output_folder(work_dir, '--work-dir')
-    with open(work_dir / '.lock', 'a') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ValueError(f'{work_dir} is in use by another run, or by a command that a killed '
-                             'run left behind; wait for it, or choose another --work-dir') from None
-        yield file.fileno()
 
 
 @lru_cache

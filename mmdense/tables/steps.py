@@ -14,11 +14,11 @@ import torch
 from mmengine.registry import DefaultScope
 
 from mmdense.checkpoints import read_checkpoint
-from mmdense.engine.checkpoint_hook import write_whole
 from mmdense.engine.forward_count_hook import FORWARDS
 from mmdense.engine.run_config import latest_checkpoint
 from mmdense.evaluation.from_config import build_random
 from mmdense.evaluation.protocols import LABELLED
+from mmdense.files import write_whole
 
 from .definition import Row, Table
 from .options import budget_options, format_options, iterations_of, read_with

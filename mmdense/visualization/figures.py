@@ -1,7 +1,6 @@
 """Figures as PNG files: matches, feature colours, similarities, predictions beside labels."""
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.textpath import TextPath
 
-from mmdense.outputs import make_output_folder
+from mmdense.files import whole_file
 
 RIGHT, WRONG, HIDDEN = '#1a9850', '#d73027', '#9e9e9e'
 UNLABELLED = (255, 255, 255)
@@ -34,10 +33,8 @@ def shown(image: np.ndarray) -> np.ndarray:
 def save(figure: Figure, path: str | Path) -> Path:
     """Write a figure as PNG, whole or not at all."""
     path = Path(path)
-    make_output_folder(path.parent, path.name)
-    part = path.with_suffix('.part')
-    figure.savefig(part, format='png', dpi=110, facecolor='white')
-    os.replace(part, path)
+    with whole_file(path) as file:
+        figure.savefig(file, format='png', dpi=110, facecolor='white')
     return path
 
 

@@ -19,6 +19,30 @@ class Payload:
         return os.mkdir, (self.trace,)
 
 
+def program(trace: Path) -> str:
+    """Return a text that leaves the folder ``trace`` if it is run as a Python program."""
+    place = repr(str(trace))
+    return f'import os\nos.mkdir({place})\nmodel = dict(type="os.mkdir", path={place})\n'
+
+
+#: where a checkpoint may have text
+TEXTS = ('meta.config', 'meta.cfg', 'meta.experiment_name', 'meta.mmengine_version', 'meta.time',
+         'meta.CLASSES', 'meta.dataset_meta', 'message_hub.runtime_info.cfg',
+         'message_hub.runtime_info.dataset_meta', 'message_hub.runtime_info.last_ckpt',
+         'message_hub.runtime_info.experiment', 'config', 'cfg', 'custom_imports', '_base_')
+
+
+def told(checkpoint: dict, trace: Path) -> dict:
+    """Write a program into every place of a checkpoint that may hold text; return it."""
+    for place in TEXTS:
+        *parents, name = place.split('.')
+        part = checkpoint
+        for parent in parents:
+            part = part[parent]
+        part[name] = program(trace)
+    return checkpoint
+
+
 def hostile(trace: Path, place: str = 'top') -> dict[str, Any]:
     """Return what looks like mmengine's checkpoint, with a payload at ``place``."""
     log = HistoryBuffer([1.0], [1])

@@ -3,9 +3,11 @@ from __future__ import annotations
 
 import http.server
 import itertools
+import os
 import shutil
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
@@ -16,11 +18,11 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel
 from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
-from references.hostile import hostile
+from references.hostile import hostile, told
 from torch import nn
 from torch.utils.data import Dataset
 
-import mmdense  # noqa: F401  (installs the reader)
+from mmdense.checkpoints import read_checkpoint  # and with it the reader of all others
 
 
 class Toy(BaseModel):
@@ -64,7 +66,8 @@ def run(work_dir: Path, steps: int = 2, init_cfg: dict | None = None, **kwargs) 
         train_cfg=dict(by_epoch=False, max_iters=steps), test_cfg={}, test_evaluator=Nothing(),
         optim_wrapper=dict(optimizer=dict(type='Adam', lr=0.1)), default_scope='mmengine',
         param_scheduler=dict(type='LinearLR', by_epoch=False, end=10),
-        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=False)),
+        default_hooks=dict(checkpoint=dict(type='mmdense.CheckpointHook', interval=1,
+                                           by_epoch=False)),
         log_level='ERROR', experiment_name=f'doors-{next(RUNS)}', **kwargs)
 
 
@@ -115,6 +118,16 @@ def pretrained(kind: str, checkpoint: str, **kwargs) -> None:
         init_cfg=dict(type=kind, checkpoint=checkpoint, **kwargs)).train()
 
 
+def inferencer(checkpoint: str) -> None:
+    from mmseg.apis import MMSegInferencer
+    MMSegInferencer(None, weights=checkpoint, device='cpu')
+
+
+def evaluated(checkpoint: str) -> None:
+    from mmdense.checkpoints import PretrainedBackbone
+    PretrainedBackbone(checkpoint).load(Toy())
+
+
 DOORS: dict[str, Callable[[str], object]] = {
     'Runner.test, as test.py': lambda c: run(Path(c).parent / 'w', load_from=c).test(),
     'load_from': lambda c: run(Path(c).parent / 'w', load_from=c).train(),
@@ -131,14 +144,22 @@ DOORS: dict[str, Callable[[str], object]] = {
     'mmseg ViT': vit,
     'timm checkpoint_path': timm_backbone,
     'mmpretrain get_model': classifier,
+    'mmseg inferencer without a config': inferencer,
+    'evaluate.py': evaluated,
+    'read_checkpoint': read_checkpoint,
 }
+
+
+#: doors that mmengine's own checkpoint of the toy passes
+FITS = ('Runner.test, as test.py', 'load_from', 'resume', 'auto resume', 'Pretrained', 'ours',
+        'load_checkpoint', 'CheckpointLoader', 'publishing hook', 'evaluate.py', 'read_checkpoint')
 
 
 @pytest.mark.parametrize('door', DOORS)
 def test_hostile_file_never_runs(tmp_path, door):
     trace, path = tmp_path / 'trace', tmp_path / 'evil.pth'
     torch.save(hostile(trace, 'message_hub'), path)
-    with pytest.raises((ValueError, RuntimeError), match=r'(posix|nt)\.mkdir'):
+    with pytest.raises((ValueError, RuntimeError), match=r'(posix|nt)\.mkdir|config in .* not run'):
         DOORS[door](str(path))
     assert not trace.exists()
 
@@ -209,6 +230,77 @@ def test_weights_that_are_no_numbers_come_through_no_door(own, tmp_path, door, k
     torch.save(content, tmp_path / 'broken.pth')
     with pytest.raises(ValueError, match=r'broken.pth is .*\(weight\)'):
         DOORS[door](str(tmp_path / 'broken.pth'))
+
+
+@pytest.mark.situation(
+    'security', 'a checkpoint that has Python programs as its texts, at every door', 'works',
+    "the texts are never run: meta['config'] is left out, and an inferencer asks for a config")
+@pytest.mark.parametrize('door', DOORS)
+def test_texts_of_a_checkpoint_are_never_run(own, tmp_path, door):
+    trace, path = tmp_path / 'trace', tmp_path / 'told.pth'
+    torch.save(told(read_checkpoint(own), trace), path)
+    # behind the others is another network, which may or may not take it
+    with nullcontext() if door in FITS else suppress(Exception):
+        DOORS[door](str(path))
+    assert not trace.exists()
+
+
+def test_the_program_of_a_config_is_left_out_and_the_text_of_cfg_stays(own, tmp_path):
+    path = tmp_path / 'told.pth'
+    torch.save(told(read_checkpoint(own), tmp_path / 'trace'), path)
+    meta = read_checkpoint(path)['meta']
+    assert 'config' not in meta and meta['cfg'].startswith('import os')
+
+
+def test_an_inferencer_asks_for_its_config(own):
+    with pytest.raises(ValueError, match=r'iter_2\.pth: the config in a checkpoint is not run'):
+        inferencer(str(own))
+
+
+@pytest.mark.parametrize('content, message', [
+    pytest.param([torch.ones(1)], 'holds a list; expected a checkpoint', id='list'),
+    pytest.param(torch.ones(1), 'holds a Tensor; expected a checkpoint', id='tensor'),
+    pytest.param(dict(a='text', b=1), r'holds no weights: no tensor among its keys \(a, b\)',
+                 id='text'),
+    pytest.param(dict(state_dict='text'), "its 'state_dict' is a str", id='text-as-weights'),
+    pytest.param(dict(state_dict=[torch.ones(1)]), "its 'state_dict' is a list", id='list-inside'),
+    pytest.param(dict(state_dict=None), "its 'state_dict' is a NoneType", id='none'),
+    pytest.param(dict(state_dict={}, meta={}), r'holds no weights: .*\(none\)', id='no-weights'),
+    pytest.param({}, r'holds no weights: .*\(none\)', id='nothing'),
+    pytest.param(dict(meta=dict(cfg='')), r'holds no weights: .*\(meta\)', id='meta-alone'),
+    pytest.param({1: torch.ones(1)}, 'a weight is named 1', id='numbers-as-names'),
+    pytest.param(dict(state_dict=dict(weight=torch.ones(1).to_sparse())),
+                 'weight is a sparse_coo tensor', id='sparse')])
+@pytest.mark.parametrize('door', ['Runner.test, as test.py', 'load_from', 'Pretrained', 'ours'])
+@pytest.mark.situation(
+    'weights', 'load_from, init_cfg or test with a list, texts, sparse tensors or no weights',
+    'error', 'names the file, what it holds and what was expected')
+def test_files_that_are_no_weights(tmp_path, door, content, message):
+    torch.save(content, tmp_path / 'odd.pth')
+    with pytest.raises(ValueError, match=rf'odd\.pth:? {message}'):
+        DOORS[door](str(tmp_path / 'odd.pth'))
+
+
+@pytest.mark.parametrize('name, size', [('other', 1), ('weight', 7), ('module.weight', 7)])
+@pytest.mark.parametrize('door', ['load_from', 'resume'])
+@pytest.mark.situation('weights', "load_from with another network's weights", 'error',
+                       'nothing of it fits: names the file, and names on both sides')
+def test_weights_of_which_none_fits(own, tmp_path, door, name, size):
+    content = read_checkpoint(own) | dict(state_dict={name: torch.ones(size)})
+    torch.save(content, tmp_path / 'odd.pth')
+    with pytest.raises(ValueError, match=r'odd\.pth has no tensor of Toy, whose weights would stay '
+                       rf'random: expected names such as weight, the file has {name[-6:]}'
+                       if 'module' in name else rf'the file has {name}'):
+        DOORS[door](str(tmp_path / 'odd.pth'))
+
+
+@pytest.mark.situation('security', 'a named pipe in place of a checkpoint', 'error',
+                       'says so at once, and does not wait for a writer')
+@pytest.mark.parametrize('door', ['load_from', 'evaluate.py', 'load_checkpoint'])
+def test_a_pipe_is_no_checkpoint(tmp_path, door):
+    os.mkfifo(tmp_path / 'pipe.pth')
+    with pytest.raises(FileNotFoundError, match=r'pipe\.pth is a pipe, device or socket'):
+        DOORS[door](str(tmp_path / 'pipe.pth'))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Unlabelled images from folders, lists and other datasets; unreadable ones."""
 from __future__ import annotations
 
+import os
 import shutil
 
 import numpy as np
@@ -60,6 +61,14 @@ def test_linked_folders_end(tmp_path):
     (tmp_path / 'real/back').symlink_to(tmp_path / 'set')
     found = paths_of(UnlabelledDataset(data_root=str(tmp_path / 'set')))
     assert found == [wanted.replace('/real/', '/set/link/')]
+
+
+@pytest.mark.situation('security', 'a named pipe in place of a list of images', 'error',
+                       'no list is there; nobody waits for a writer')
+def test_a_pipe_is_no_list(tmp_path):
+    os.mkfifo(tmp_path / 'list.txt')
+    with pytest.raises(FileNotFoundError, match=r'list\.txt'):
+        UnlabelledDataset(data_root=str(tmp_path), ann_file='list.txt', pipeline=PIPELINE)
 
 
 def test_list_file(tmp_path):

@@ -10,8 +10,10 @@ import pytest
 import torch
 from mmengine.logging import MessageHub
 from mmengine.runner.checkpoint import save_checkpoint
+from references.full_disk import full_disk
+from torch import nn
 
-from mmdense.engine.checkpoint_hook import CheckpointHook, write_whole
+from mmdense.engine.checkpoint_hook import CheckpointHook
 
 
 class FakeRunner(SimpleNamespace):
@@ -91,7 +93,6 @@ def test_keeps_as_many_as_asked(tmp_path):
 def test_a_resumed_run_removes_what_the_killed_one_left(tmp_path):
     hook, runner = started(tmp_path, max_keep_ckpts=1)
     save_at(hook, runner, 1)
-    (tmp_path / '.iter_2.pth.partial').write_bytes(b'half')
     stray = (tmp_path / 'iter_1.pth').read_bytes()
     save_at(hook, runner, 2)
     # killed after `last_checkpoint` was written and before iter_1 was removed
@@ -147,10 +148,88 @@ def test_interval_inside_an_accumulated_gradient_is_refused(tmp_path):
         CheckpointHook(by_epoch=True, interval=1).before_train(make_runner(tmp_path, 4))
 
 
-def test_write_whole_leaves_the_old_file_when_it_fails(tmp_path, monkeypatch):
-    path = tmp_path / 'file'
-    write_whole(b'old', path)
-    monkeypatch.setattr(os, 'fsync', lambda descriptor: (_ for _ in ()).throw(OSError('full')))
-    with pytest.raises(OSError, match='full'):
-        write_whole(b'new', path)
-    assert path.read_bytes() == b'old'
+def best_after_resume(folder: Path, named: object, metric: str | list[str] = 'mIoU',
+                      info: str = 'best_ckpt') -> CheckpointHook:
+    """Resume in ``folder`` from a checkpoint that names its best file so, and improve on it."""
+    hook = CheckpointHook(by_epoch=False, interval=1, save_best=metric, rule='greater')
+    runner = make_runner(folder)
+    runner.iter = 1
+    for name, value in ((info, named), (info.replace('ckpt', 'score'), 1.0)):
+        runner.message_hub.update_info(name, value)
+    hook.before_train(runner)
+    save_at(hook, runner, 2)
+    hook.after_val_epoch(runner, dict(mIoU=2.0, mAcc=2.0))
+    return hook
+
+
+@pytest.mark.parametrize('name', [
+    pytest.param('elsewhere/precious.txt', id='any', marks=pytest.mark.situation(
+        'security', "a checkpoint that names any file as the run's best one", 'warning',
+        'the file stays, and the log names it')),
+    pytest.param('elsewhere/best_mIoU_iter_1.pth', id='original', marks=pytest.mark.situation(
+        'lost runs', 'a copied work_dir is resumed and finds a better checkpoint', 'warning',
+        "the best checkpoint of the original stays; only the copy's own is replaced")),
+    pytest.param('work/own.txt', id='own-folder'),
+    pytest.param('work/../elsewhere/precious.txt', id='dots')])
+@pytest.mark.parametrize('metric, info', [('mIoU', 'best_ckpt'),
+                                          (['mAcc', 'mIoU'], 'best_ckpt_mIoU')])
+def test_no_file_outside_the_runs_own_is_removed(tmp_path, name, metric, info):
+    paths = [tmp_path / path for path in ('elsewhere/precious.txt', 'work/own.txt',
+                                          'elsewhere/best_mIoU_iter_1.pth')]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    best_after_resume(tmp_path / 'work', str(tmp_path / name), metric, info)
+    assert all(path.exists() for path in paths)
+    assert (tmp_path / 'work' / 'best_mIoU_iter_2.pth').exists()
+
+
+def test_the_copys_own_best_file_is_replaced(tmp_path):
+    for folder in ('original', 'copy'):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / 'best_mIoU_iter_1.pth').touch()
+    best_after_resume(tmp_path / 'copy', str(tmp_path / 'original' / 'best_mIoU_iter_1.pth'))
+    assert (tmp_path / 'original' / 'best_mIoU_iter_1.pth').exists()
+    assert [path.name for path in (tmp_path / 'copy').glob('best*')] == ['best_mIoU_iter_2.pth']
+
+
+@pytest.mark.parametrize('kept', [
+    ['../elsewhere/5', 1], [True, -1, 1, 1.5, None], 'text', {'1': 1}, [[1], 1]])
+@pytest.mark.situation('security', 'a checkpoint that lists paths as its old checkpoints', 'works',
+                       'only numbers of iterations count; nothing else is removed')
+def test_only_iterations_are_old_checkpoints(tmp_path, kept):
+    (tmp_path / 'elsewhere').mkdir()
+    (tmp_path / 'elsewhere' / '5.pth').touch()
+    (tmp_path / 'work' / 'iter_').mkdir(parents=True)
+    runner = make_runner(tmp_path / 'work')
+    runner.iter = 7
+    runner.message_hub.update_info('keep_ckpt_ids', kept)
+    hook = CheckpointHook(by_epoch=False, interval=1, max_keep_ckpts=1)
+    hook.before_train(runner)
+    save_at(hook, runner, 8)
+    assert (tmp_path / 'elsewhere' / '5.pth').exists() and list(hook.keep_ckpt_ids) == [8]
+
+
+def test_a_full_disk_keeps_the_checkpoint_before_it(tmp_path):
+    hook, runner = started(tmp_path, max_keep_ckpts=1)
+    save_at(hook, runner, 1)
+    with full_disk(), pytest.raises(OSError, match=(
+            r'iter_2\.pth could not be written: .*: it needs [\d,]+ bytes, [\d,]+ are free')):
+        save_at(hook, runner, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['iter_1.pth', 'last_checkpoint']
+    assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'iter_1.pth')
+
+
+@pytest.mark.parametrize('done, calls', [(0, 1), (5, 0)])
+def test_counts_begin_anew_in_a_new_run_only(tmp_path, done, calls):
+    """At iteration 0 whatever was loaded is another run's; a resumed run goes on."""
+    class Part(nn.Linear):
+        called = 0
+
+        def start_anew(self) -> None:
+            self.called += 1
+
+    runner = make_runner(tmp_path)
+    runner.iter, runner.model = done, nn.Sequential(Part(1, 1))
+    CheckpointHook(by_epoch=False, interval=1).before_train(runner)
+    assert runner.model[0].called == calls

@@ -1,22 +1,27 @@
 """Config file and command line become the config of a run."""
 from __future__ import annotations
 
+import os
+import shutil
 from argparse import Namespace
+from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from references.commands import call_tool
 
 from mmdense.config_files import require_checkpoint
 from mmdense.engine import run_config
 from mmdense.engine.run_config import (
-    latest_checkpoint,
     load_config,
+    owned_work_dir,
     resume_latest,
     use_amp,
     use_tta,
 )
 from mmdense.errors import user_message
+from mmdense.files import LOCK
 
 
 def arguments(config, **settings) -> Namespace:
@@ -73,22 +78,112 @@ def test_missing_files_are_named_with_the_place_that_was_searched(tmp_path, monk
     require_checkpoint('https://example.org/no.pth')
 
 
-def test_resume_takes_the_latest_checkpoint_and_not_load_from(tmp_path):
-    (tmp_path / 'iter_5.pth').write_bytes(b'')
-    (tmp_path / 'last_checkpoint').write_text('/elsewhere/before/it/was/moved/iter_5.pth')
-    cfg = Config(dict(work_dir=str(tmp_path), load_from='start.pth'))
-    resume_latest(cfg)
-    assert cfg.resume is True and cfg.load_from == str(tmp_path / 'iter_5.pth')
-
-
-@pytest.mark.parametrize('pointer', [None, '', '/gone/iter_9.pth'])
-def test_resume_without_a_checkpoint_starts_as_configured(tmp_path, capsys, pointer):
+def put(folder: Path, *names: str, pointer: str | None = None, state: bool = True) -> None:
+    """Write checkpoints, a damaged one if its name has a ``!``, and what the folder points to."""
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        path = folder / name.rstrip('!')
+        torch.save(dict(meta=dict(iter=1, epoch=0), message_hub={}, state_dict={}) if state
+                   else dict(weight=torch.ones(1)), path)
+        if name.endswith('!'):
+            path.write_bytes(path.read_bytes()[:300])
     if pointer is not None:
-        (tmp_path / 'last_checkpoint').write_text(pointer)
-    assert latest_checkpoint(tmp_path) is None
-    cfg = Config(dict(work_dir=str(tmp_path), load_from='start.pth', resume=True))
+        (folder / 'last_checkpoint').write_text(pointer)
+
+
+@pytest.fixture
+def said(monkeypatch) -> list[str]:
+    lines = []
+    monkeypatch.setattr(run_config, 'print_log', lambda text, *args: lines.append(text))
+    return lines
+
+
+def resumed(folder: Path, **settings) -> str | None:
+    """Return the checkpoint that ``--resume`` takes, relative to ``folder``."""
+    cfg = Config(dict(work_dir=str(folder), load_from='start.pth', **settings))
     resume_latest(cfg)
-    assert cfg.resume is False and cfg.load_from == 'start.pth'
+    assert cfg.resume is (cfg.load_from != 'start.pth')
+    return os.path.relpath(cfg.load_from, folder) if cfg.resume else None
+
+
+def test_resume_takes_the_latest_checkpoint_and_not_load_from(tmp_path, said):
+    put(tmp_path, 'iter_5.pth', 'iter_6.pth', pointer='/before/it/was/moved/iter_5.pth')
+    assert resumed(tmp_path) == 'iter_5.pth' and len(said) == 1
+
+
+@pytest.mark.parametrize('names, pointer, expected, message', [
+    pytest.param(['iter_4.pth', 'iter_8.pth'], '/gone/iter_12.pth', 'iter_8.pth',
+                 'iter_12.pth, which last_checkpoint names, is not there', id='deleted',
+                 marks=pytest.mark.situation(
+                     'lost runs', '--resume after the last checkpoint was deleted', 'warning',
+                     'goes on from the newest one that is whole, and says so')),
+    pytest.param(['iter_8.pth', 'iter_12.pth', 'best_mIoU_iter_99.pth', 'iter_9-ab120000.pth'],
+                 None, 'iter_12.pth', 'resuming from', id='no-pointer', marks=pytest.mark.situation(
+                     'lost runs', '--resume without the file last_checkpoint', 'works',
+                     'goes on from the newest checkpoint; best and published ones do not count')),
+    pytest.param(['iter_8.pth', 'iter_12.pth!'], 'iter_12.pth', 'iter_8.pth',
+                 'iter_12.pth is not a checkpoint, or only a part of one', id='damaged',
+                 marks=pytest.mark.situation(
+                     'lost runs', '--resume where the last checkpoint is damaged', 'warning',
+                     'goes on from the newest one that is whole, and says what is wrong')),
+    pytest.param(['epoch_9.pth', 'epoch_10.pth'], '', 'epoch_10.pth', 'resuming from', id='epochs'),
+    pytest.param(['step12.pth', 'step5.pth'], 'step9.pth', 'step12.pth', 'is not there',
+                 id='other-names'),
+    pytest.param([], None, None, 'starting from the beginning', id='empty'),
+    pytest.param([], '', None, 'starting from the beginning', id='empty-pointer'),
+    pytest.param([], '/gone/iter_9.pth', None, 'is not there', id='nothing-left',
+                 marks=pytest.mark.situation(
+                     'lost runs', '--resume where no checkpoint is left', 'warning',
+                     'starts as configured, and says which one is missing'))])
+def test_resume_takes_the_newest_whole_checkpoint(tmp_path, said, names, pointer, expected,
+                                                  message):
+    put(tmp_path, *names, pointer=pointer)
+    assert resumed(tmp_path) == expected and message in said[0]
+    assert said[-1].startswith('resuming from' if expected else '--resume: no checkpoint in')
+
+
+@pytest.mark.situation('lost runs', '--resume where every checkpoint is damaged', 'error',
+                       'names each, and starts nothing that would overwrite them')
+def test_resume_stops_where_nothing_can_be_used(tmp_path):
+    put(tmp_path, 'iter_4.pth!', 'iter_8.pth!', pointer='iter_8.pth')
+    put(tmp_path, 'iter_2.pth', state=False)
+    with pytest.raises(ValueError, match=(
+            r'no checkpoint in .* can be used: .*iter_8\.pth is not .*iter_4\.pth is not '
+            r'.*iter_2\.pth holds weights and no state of a run.*leave --resume out')):
+        resumed(tmp_path)
+
+
+@pytest.mark.situation('lost runs', '--resume in a copied work_dir', 'works',
+                       "goes on from the copy's checkpoint; the original stays as it is")
+def test_a_copied_folder_resumes_from_itself(tmp_path):
+    put(tmp_path / 'a', 'iter_4.pth', pointer=str(tmp_path / 'a' / 'iter_4.pth'))
+    shutil.copytree(tmp_path / 'a', tmp_path / 'b')
+    assert resumed(tmp_path / 'b') == 'iter_4.pth'
+    (tmp_path / 'b' / 'iter_4.pth').unlink()
+    assert resumed(tmp_path / 'b') is None
+
+
+def test_checkpoints_in_a_folder_of_their_own_are_found(tmp_path):
+    put(tmp_path / 'out')
+    put(tmp_path / 'out' / 'work', 'iter_4.pth')
+    put(tmp_path / 'work')
+    hooks = dict(checkpoint=dict(out_dir=str(tmp_path / 'out')))
+    assert resumed(tmp_path / 'work', default_hooks=hooks) == '../out/work/iter_4.pth'
+
+
+@pytest.mark.situation('lost runs', 'a second run in the folder of a running one', 'error',
+                       'names process, machine and time of the first, which goes on')
+def test_a_work_dir_belongs_to_one_run(tmp_path, monkeypatch):
+    put(tmp_path)
+    (tmp_path / '.iter_4.pth.7-ab.partial').touch()
+    cfg = Config(dict(work_dir=str(tmp_path), launcher='pytorch'))
+    with owned_work_dir(cfg):
+        assert [path.name for path in tmp_path.iterdir()] == [LOCK]
+        with pytest.raises(ValueError, match='is in use by another run'), owned_work_dir(cfg):
+            pass
+        monkeypatch.setenv('RANK', '1')
+        with owned_work_dir(cfg):       # another process of the same run
+            pass
 
 
 @pytest.mark.parametrize('device, wanted, given, expected', [

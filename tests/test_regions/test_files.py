@@ -1,7 +1,11 @@
 """Region files: what is written comes back, and what is wrong with one is said."""
 from __future__ import annotations
 
+import io
+import os
 import struct
+import tracemalloc
+import zipfile
 import zlib
 from functools import partial
 from pathlib import Path
@@ -128,7 +132,7 @@ def test_a_header_that_claims_another_size(tmp_path):
         header = b'IHDR' + struct.pack('>II', width, height) + data[24:29]
         (tmp_path / 'a.png').write_bytes(
             data[:12] + header + struct.pack('>I', zlib.crc32(header)) + data[33:])
-        with pytest.raises(RegionFileError, match=r'a\.png: damaged, cut off or no'):
+        with pytest.raises(RegionFileError, match=r'a\.png: (damaged, cut off|declares 2147)'):
             read_regions(tmp_path / 'a.png')
 
 
@@ -183,3 +187,104 @@ def test_compact_ids_of_any_type_stay(kind):
 
 def test_a_double_slash_stays_below_the_folder(tmp_path):
     assert region_file(f'{tmp_path}//a.jpg', tmp_path, 'out') == Path('out/a.png')
+
+
+def npz(path: Path, change: str) -> None:
+    """Write an npz file that is wrong in the way that ``change`` says."""
+    array = io.BytesIO()
+    np.save(array, ids(4, 8, 6))
+    content, name, kind = array.getvalue(), 'regions.npy', zipfile.ZIP_DEFLATED
+    if change == 'lzma':
+        kind = zipfile.ZIP_LZMA
+    elif change == 'no npy':
+        content = b'text'
+    elif change == 'other name':
+        name = 'other.npy'
+    elif change == 'claims more':
+        content = content.replace(b'(8, 6)', b'(9, 6)')
+    elif change == 'claims fewer':
+        content = content.replace(b'(8, 6)', b'(7, 6)')
+    elif change == 'broken header':
+        content = content.replace(b"{'descr'", b"{'descr(")
+    elif change == 'objects':
+        array = io.BytesIO()
+        np.save(array, np.array([[None]]), allow_pickle=True)
+        content = array.getvalue()
+    elif change == 'long texts':
+        content = content.replace(b"'<i4'", b"'S9999999999'").replace(b' ' * 9, b' ')
+    with zipfile.ZipFile(path, 'w', kind) as archive:
+        archive.writestr(name, content)
+    if change == 'encrypted':       # the flags of both headers say so
+        data = bytearray(path.read_bytes())
+        for mark, at in ((b'PK\3\4', 6), (b'PK\1\2', 8)):
+            data[data.index(mark) + at] |= 1
+        path.write_bytes(data)
+    elif change == 'other compression':
+        data = bytearray(path.read_bytes())
+        for mark, at in ((b'PK\3\4', 8), (b'PK\1\2', 10)):
+            data[data.index(mark) + at] = 97
+        path.write_bytes(data)
+
+
+@pytest.mark.parametrize('change', [
+    'encrypted', 'other compression', 'no npy', 'other name', 'claims more', 'claims fewer',
+    'broken header', 'objects', 'long texts'])
+@pytest.mark.situation(
+    'labels', 'a region npz that is encrypted, packed otherwise, without an array, or whose header '
+    'is broken or declares another size', 'error', 'names the file, and what was expected')
+def test_npz_files_that_are_wrong_inside(tmp_path, change):
+    npz(tmp_path / 'a.npz', change)
+    with pytest.raises(RegionFileError, match=r"a\.npz: damaged.*in an npz file under 'regions'"):
+        read_regions(tmp_path / 'a.npz')
+
+
+def test_npz_files_of_other_compression_that_zip_knows(tmp_path):
+    npz(tmp_path / 'a.npz', 'lzma')
+    assert np.array_equal(read_regions(tmp_path / 'a.npz'), ids(4, 8, 6))
+
+
+def huge_png(path: Path, side: int = 20_000) -> None:
+    """Write a whole PNG of zeros, 1 bit a pixel where that is the only way to write it fast."""
+    Image.new('1', (side, side)).save(path)
+
+
+def huge_npz(path: Path) -> None:
+    np.savez_compressed(path, regions=np.zeros((1200, 1000), np.uint8))
+
+
+@pytest.mark.parametrize('write, name', [(huge_png, 'a.png'), (huge_npz, 'a.npz')])
+@pytest.mark.situation(
+    'security', 'a region file of a few bytes that unpacks to a huge map', 'error',
+    "names the file, its size and its image's, before anything is unpacked")
+def test_a_map_of_another_size_is_refused_before_it_is_unpacked(tmp_path, monkeypatch, write, name):
+    write(tmp_path / name)
+    monkeypatch.setattr(np.lib.format, 'read_array', None)
+    monkeypatch.setattr(Image.Image, 'load', None)
+    with pytest.raises(RegionFileError, match=r'a region map of \d+x\d+ pixels; expected 8x6, the'):
+        read_regions(tmp_path / name, (6, 8))
+    with pytest.raises(RegionFileError, match=r'declares .* pixels, more than|damaged'):
+        read_regions(tmp_path / name)
+
+
+def test_pixels_beyond_the_declared_ones_are_not_unpacked(tmp_path):
+    """A grey PNG of 8x6 pixels whose stream holds 100 MB of zeros."""
+    rows = zlib.compress(bytes(100_000_000), 1)
+    header = struct.pack('>IIBBBBB', 8, 6, 8, 0, 0, 0, 0)
+    (tmp_path / 'a.png').write_bytes(b'\x89PNG\r\n\x1a\n' + b''.join(
+        struct.pack('>I', len(content)) + kind + content + struct.pack('>I', zlib.crc32(
+            kind + content)) for kind, content in ((b'IHDR', header), (b'IDAT', rows),
+                                                   (b'IEND', b''))))
+    tracemalloc.start()
+    with pytest.raises(RegionFileError, match=r'a\.png: damaged.*for 8x6 of them'):
+        read_regions(tmp_path / 'a.png', (6, 8))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+@pytest.mark.situation('security', 'a named pipe in place of a region file', 'error',
+                       'says so at once, and does not wait for a writer')
+def test_a_pipe_is_no_region_file(tmp_path):
+    os.mkfifo(tmp_path / 'a.png')
+    with pytest.raises(RegionFileError, match=r'a\.png: cannot be read \(a pipe, device or socket'):
+        read_regions(tmp_path / 'a.png')

@@ -70,7 +70,7 @@ def test_a_killed_run_is_continued(images, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         make(images, out, on_image=kill)
     (out / '1').mkdir()
-    (out / '1/.5.png.partial').write_bytes(b'\x89PNG half of it')       # killed while it wrote
+    (out / '1/.5.png.7-ab.partial').write_bytes(b'\x89PNG half of it')       # killed while it wrote
     before = written(out)
     assert len(before) == 2
     made = make(images, out)

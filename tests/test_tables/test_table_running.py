@@ -4,7 +4,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from references.tables import Commands, write_table
 
 from mmdense.tables.definition import read_table
-from mmdense.tables.running import StepFailed, locked, missing, run_chains, run_logged
+from mmdense.tables.running import StepFailed, missing, run_chains, run_logged
 from mmdense.tables.steps import Settings, chain
 
 
@@ -162,24 +161,6 @@ def test_a_log_and_its_last_lines(tmp_path):
     assert (tmp_path / 'log').read_text().startswith('0\n1\n')
     with pytest.raises(StepFailed, match='no-such-command could not be started'):
         run_logged(['no-such-command'], tmp_path / 'log', tmp_path)
-
-
-def test_a_folder_belongs_to_one_run_and_to_what_it_left_behind(tmp_path):
-    folder = tmp_path / 'work'
-    with locked(folder) as lock:
-        with pytest.raises(ValueError, match=f'{folder} is in use by another run'):
-            with locked(folder):
-                pass
-        left = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE,
-                                pass_fds=[lock])
-    try:
-        with pytest.raises(ValueError, match='that a killed run left behind'):
-            with locked(folder):
-                pass
-    finally:
-        left.communicate(b'\n', timeout=10)
-    with locked(folder):
-        pass
 
 
 def test_an_interruption_ends_the_command(tmp_path, monkeypatch):

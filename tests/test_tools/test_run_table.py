@@ -9,7 +9,7 @@ import pytest
 from references.tables import Commands, write_table
 
 from mmdense.errors import run_command
-from mmdense.tables.running import locked
+from mmdense.files import LOCK, locked
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_mistakes_end_before_anything_is_run(run, commands, capsys, tmp_path, ar
 
 
 def test_two_runs_in_one_folder_are_refused(run, commands, capsys, tmp_path):
-    with locked(tmp_path / 'out'), pytest.raises(SystemExit):
+    with locked(tmp_path / 'out' / LOCK), pytest.raises(SystemExit):
         run('--work-dir', 'out')
     assert 'error: out is in use by another run' in capsys.readouterr().err
     assert commands.run == []

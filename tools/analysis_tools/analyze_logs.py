@@ -12,6 +12,7 @@ from pathlib import Path
 import matplotlib
 
 from mmdense.errors import run_command
+from mmdense.files import whole_file
 from mmdense.outputs import check_output_file
 
 matplotlib.use('Agg')
@@ -66,7 +67,8 @@ def main() -> None:
     axes.grid(alpha=0.3)
     axes.legend()
     check_output_file(args.out, '--out')
-    figure.savefig(args.out, dpi=100, bbox_inches='tight')
+    with whole_file(args.out) as file:
+        figure.savefig(file, format=args.out.suffix[1:] or 'png', dpi=100, bbox_inches='tight')
     print(f'{args.out}: {", ".join(names)}')
 
 

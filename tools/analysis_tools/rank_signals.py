@@ -12,9 +12,9 @@ import argparse
 import json
 from pathlib import Path
 
-from mmdense.engine.checkpoint_hook import write_whole
 from mmdense.errors import run_command
 from mmdense.evaluation.signals import as_markdown, rank_signals, read_results
+from mmdense.files import write_whole
 from mmdense.outputs import check_output_file
 
 

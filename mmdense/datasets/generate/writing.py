@@ -6,11 +6,9 @@ what a killed process left behind is done again.
 """
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -18,7 +16,7 @@ import numpy as np
 from mmengine.logging import print_log
 from PIL import Image
 
-from mmdense.outputs import make_output_folder
+from mmdense.files import locked, write_whole
 
 from .patterns import SCENE_PALETTE
 from .worlds import SCENE_COUNTS, make_object, make_scene
@@ -33,24 +31,14 @@ def _silent() -> None:
     """Report nothing."""
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time work on ``folder``; the others wait."""
-    make_output_folder(folder.parent, folder.name)
-    with open(folder.with_name(f'.{folder.name}.lock'), 'w') as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)      # released when the file is closed, or on a kill
-        yield
+def lock_of(folder: Path) -> Path:
+    """Return the lock file of those who make ``folder``, beside it: it is renamed as a whole."""
+    return folder.with_name(f'.{folder.name}.lock')
 
 
 def is_there(folder: Path) -> bool:
     """Return whether ``folder`` holds something; an empty folder is taken for none."""
     return folder.is_dir() and any(folder.iterdir())
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + '.partial')
-    partial.write_bytes(data)
-    os.replace(partial, path)
 
 
 def png_bytes(image: np.ndarray) -> bytes:
@@ -98,7 +86,7 @@ def ensure_scenes(folder: str | Path, counts: dict[str, int] | None = None, seed
     folder = Path(folder).resolve()
     if is_there(folder):
         return False
-    with locked(folder):
+    with locked(lock_of(folder), wait=True):
         if is_there(folder):                    # another process wrote it while this one waited
             return False
         counts = counts or SCENE_COUNTS
@@ -136,7 +124,7 @@ def ensure_objects(folder: str | Path, count: int, seed: int = 0,
     folder = Path(folder).resolve()
     if count_objects(folder) >= count:
         return 0
-    with locked(folder):
+    with locked(lock_of(folder), wait=True):
         have = count_objects(folder)
         if have >= count:
             return 0
@@ -147,8 +135,8 @@ def ensure_objects(folder: str | Path, count: int, seed: int = 0,
         for index in range(have, count):
             image, label = make_object(seed, index)
             name = f'images/{index:05d}.png'
-            _write(folder / name, png_bytes(image))
+            write_whole(png_bytes(image), folder / name)
             lines.append(f'{name} {label}')
             progress()
-        _write(folder / OBJECT_LIST, ('\n'.join(lines) + '\n').encode())
+        write_whole(('\n'.join(lines) + '\n').encode(), folder / OBJECT_LIST)
     return count - have

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 _FRAMES_WITHOUT_SIZE = (0xC4, 0xC8, 0xCC)   # among C0..CF: tables, not start of frame
 _PNG_END = b'IEND\xaeB`\x82'
-_TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 #: what a file that is not what its header says makes tifffile raise
 _TIFF_ERRORS = (tifffile.TiffFileError, ValueError, OSError, KeyError, IndexError, TypeError,
                 zlib.error, MemoryError, ImportError)
@@ -200,7 +200,7 @@ def decode(data: bytes, channels: int, page: int | None = None,
     """
     if array_file:
         return _load_array(data)
-    if data[:4] in _TIFF_STARTS:
+    if data[:4] in TIFF_STARTS:
         return _decode_tiff(data, channels, page)
     whole = True
     if data[:2] == b'\xff\xd8':

@@ -4,16 +4,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import tifffile
 from mmcv.transforms import BaseTransform
 from PIL import Image
 
+from mmdense.files import read_regular
 from mmdense.registry import TRANSFORMS
 
 from .decoding import BandError, decode, image_pages, noted_shape
+from .image_size import MAX_PIXELS, wrong_size
 
 #: smallest side of an image, in pixels: below it there is nothing to crop
 MIN_SIDE = 8
@@ -70,7 +71,7 @@ def scale_values(image: np.ndarray, low: np.ndarray | float, high: np.ndarray | 
 
 def read_image(path: str, channels: int = 3, value_range: Range | Sequence[Range] | None = None,
                percentiles: Range | None = None, to_float32: bool = False,
-               page: int | None = None) -> np.ndarray:
+               page: int | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Return the image in ``path`` as (H, W, ``channels``), BGR where there are three.
 
     Numbers: uint8 by default, and then the file must hold uint8; every other type of number (int,
@@ -92,22 +93,26 @@ def read_image(path: str, channels: int = 3, value_range: Range | Sequence[Range
         to_float32: float32 instead of uint8: the file's own numbers, or, with one of the above,
             0 to 255 without rounding.
         page: which page of a TIFF, from 0, where it has several images.
+        max_pixels: height times width that a file may declare; a few bytes can declare any size.
 
     Raises:
-        ImageReadError: the file is not there, empty, truncated, no image, has a side under 8
-            pixels, another number of channels, numbers without a stated range or that are not
-            finite.
+        ImageReadError: the file is not there, no regular file, larger than ``max_pixels``, empty,
+            truncated, no image, has a side under 8 pixels, another number of channels, numbers
+            without a stated range or that are not finite.
     """
     array_file = path.lower().endswith('.npy')
     kind = 'a .npy file (H, W, C)' if array_file else 'a whole image file'
     error = _complain(
         path, f'{kind} of {channels} channel(s) and at least {MIN_SIDE} pixels a side')
     try:
-        data = Path(path).read_bytes()
+        data = read_regular(path)
     except OSError as reason:
         raise error(_why_not(path, reason)) from None
     if not data:
         raise error('is empty (0 bytes)')
+    wrong = wrong_size(data, array_file, max_pixels)
+    if wrong:
+        raise error(wrong)
     try:
         image = decode(data, channels, page, array_file)
     except BandError as reason:
@@ -214,6 +219,7 @@ class LoadImage(BaseTransform):
         channels: number of channels that the network takes.
         value_range, percentiles, to_float32, page: what the file's numbers mean, and which page of
             a TIFF; see :func:`read_image`.
+        max_pixels: height times width that a file may declare, 100 megapixels by default.
 
     Raises:
         ImageReadError: the file cannot be used; the message names it.
@@ -222,15 +228,18 @@ class LoadImage(BaseTransform):
 
     def __init__(self, channels: int = 3, value_range: Range | Sequence[Range] | None = None,
                  percentiles: Range | None = None, to_float32: bool = False,
-                 page: int | None = None) -> None:
+                 page: int | None = None, max_pixels: int = MAX_PIXELS) -> None:
         if not isinstance(channels, int) or channels < 1:
             raise ValueError(f'LoadImage: channels={channels!r}; expected a whole number from 1')
         if page is not None and (not isinstance(page, int) or page < 0):
             raise ValueError(f'LoadImage: page={page!r}; expected None or a whole number from 0')
+        if not isinstance(max_pixels, int) or max_pixels < 1:
+            raise ValueError(f'LoadImage: max_pixels={max_pixels!r}; expected a whole number from '
+                             '1')
         _check_ranges(channels, value_range, percentiles)
         self.channels = channels
         self.options = dict(value_range=value_range, percentiles=percentiles,
-                            to_float32=to_float32, page=page)
+                            to_float32=to_float32, page=page, max_pixels=max_pixels)
 
     def transform(self, results: dict) -> dict:
         """Return ``results`` with the image."""
