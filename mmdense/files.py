@@ -70,7 +70,7 @@ def whole_file(path: str | os.PathLike, size: int | None = None) -> Iterator[IO[
     path = Path(path)
     partial = path.with_name(f'.{path.name[:40]}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_output_folder(path.parent, path.name)
         with open(partial, 'xb') as file:
             yield file
             file.flush()
@@ -101,6 +101,8 @@ def remove_partial(partial: Path) -> int:
 def why_not(error: OSError, path: Path, size: int | None, written: int) -> str:
     """Return why a file could not be written, and the space that it needs where that is it."""
     reason = error.strerror or str(error)
+    if error.errno is None:     # what make_output_folder says
+        return reason
     if error.errno not in NO_SPACE:
         return f'{reason}; choose another place, or change its permissions'
     needed = f'more than {written:,}' if size is None else f'{size:,}'
