@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import pytest
 
-from mmdense.engine.checkpoint_hook import write_whole
 from mmdense.errors import user_message
+from mmdense.files import write_whole
 from mmdense.outputs import check_output_file, make_output_folder
 
 
