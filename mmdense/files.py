@@ -149,7 +149,7 @@ def locked(path: str | os.PathLike, wait: bool = False) -> Iterator[int]:
         ValueError: another process holds it; names process, machine and since when.
     """
     path = Path(path)
-    make_output_folder(path.parent, path.parent.name)
+    make_output_folder(path.parent, 'folder')
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     HELD.add(descriptor)
     try:

@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mmdense.errors import run_command
 from mmdense.files import LOCK, locked, remove_partials, write_whole
+from mmdense.outputs import make_output_folder
 from mmdense.tables.definition import Table, check_seeds, read_table
 from mmdense.tables.markdown import page
 from mmdense.tables.pictures import draw_table_predictions, prediction_folders
@@ -91,6 +92,7 @@ def main() -> None:
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
+    make_output_folder(folder, '--work-dir')
     with locked(folder / LOCK) as lock, \
             Progress(*columns, console=console, speed_estimate_period=1e9) as bars:
         remove_partials(folder, below=True)

@@ -119,7 +119,7 @@ def test_eight_bands_are_evaluated_frozen(pretrained, finetuning):
     cfg.merge_from_dict(dict(
         test_dataloader=loader, test_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU']),
         test_cfg=dict(type='mmdense.DenseKNNTestLoop', memory=loader, memory_size=1000, k=3,
-                      out_index=0)))
+                      out_index='C2')))
     cfg.load_from, cfg.experiment_name = str(checkpoint), f'{cfg.experiment_name}_knn'
     metrics = Runner.from_cfg(cfg).test()
     assert metrics['mIoU'] > metrics['position_prior_mIoU'] + 10

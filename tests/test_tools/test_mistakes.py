@@ -102,10 +102,10 @@ def files(folder: Path) -> list[Path]:
                      'commands', 'visualize.py of a segmentor without test images', 'error',
                      'says that the config has no test_dataloader')),
     pytest.param('visualize', ['pretraining.py', 'pretrained.pth', '--out', 'out'],
-                 'gives SegDataSample, no views to draw', id='visualize-without-views',
+                 'has no mmdense.MultiView, which makes the views', id='visualize-without-views',
                  marks=pytest.mark.situation(
                      'commands', "visualize.py of pretraining on a dataset that makes no views",
-                     'error', 'names the dataset, what it gives and the step that is missing')),
+                     'error', 'names the dataset and the step that is missing')),
     ('visualize', ['segmentor.py', 'net.pth', '--out', 'out', '--cfg-options',
                    'test_dataloader.dataset.data_root=nowhere'],
      'test_dataloader: BaseSegDataset was looked for in'),
