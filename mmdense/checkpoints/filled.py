@@ -113,5 +113,8 @@ def _advice(model: nn.Module, checkpoint: Mapping, name: str, report: LoadReport
     if any(key.split('.')[0] == 'backbone' for key in report.missing):
         return (f'the file has the backbone {found.place}, where it is not looked for: as '
                 'model.backbone.init_cfg.checkpoint a training finds it, tools/evaluate.py too')
+    if any(name.endswith('conv_seg.weight') for name, *_ in report.mismatched):
+        return ('the file is of a segmentor with another number of classes: measure it with the '
+                'config that it was trained with')
     return ('the file holds a pretrained backbone: fine-tune from it '
             f'(model.backbone.init_cfg.checkpoint={name}), and measure the checkpoint of that run')
