@@ -13,8 +13,9 @@ ROOT = Path(__file__).resolve().parent
 MIM_ENTRIES = ('configs', 'tools', 'model-index.yml')
 
 #: no mm* distribution: either stack (extra `onedl` or `openmmlab`) gives the same modules.
-#: scipy, ftfy and regex are imported by mmseg, which not every release of it says
-REQUIREMENTS = ['torch>=2.4', 'torchvision', 'numpy', 'opencv-python', 'pillow', 'matplotlib',
+#: scipy, ftfy and regex are imported by mmseg, which not every release of it says.
+#: The oldest versions are those of `mmdense/compat.py`; a test compares them
+REQUIREMENTS = ['torch>=2.6', 'torchvision>=0.21', 'numpy', 'opencv-python', 'pillow', 'matplotlib',
                 'scikit-learn>=1.5', 'scikit-image>=0.24', 'tifffile', 'numba>=0.61', 'rich',
                 'scipy', 'ftfy', 'regex']
 
@@ -67,6 +68,8 @@ setup(
     version=read_version(),
     description='Self-supervised pretraining for dense prediction, on unlabelled images, '
                 'for MMSegmentation',
+    license_expression='Apache-2.0',
+    license_files=['LICENSE'],
     packages=find_packages(include=['mmdense', 'mmdense.*']),
     python_requires='>=3.11',
     install_requires=REQUIREMENTS,

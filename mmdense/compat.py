@@ -7,24 +7,25 @@ import warnings
 from importlib import metadata
 from typing import Any
 
-#: import name -> distributions that provide it, the maintained OneDL one first
+#: import name -> distributions that provide it, the maintained OneDL one first, and the oldest
+#: supported version of each, as in setup.py; torch 2.6 is the first whose ``weights_only`` holds
 DISTRIBUTIONS = {
-    'mmengine': ('onedl-mmengine', 'mmengine'),
-    'mmcv': ('onedl-mmcv', 'mmcv', 'mmcv-lite'),
-    'mmseg': ('onedl-mmsegmentation', 'mmsegmentation'),
-    'mmpretrain': ('onedl-mmpretrain', 'mmpretrain'),
-    'torch': ('torch',),
-    'torchvision': ('torchvision',),
+    'mmengine': {'onedl-mmengine': '0.10.12', 'mmengine': '0.10.7'},
+    'mmcv': {'onedl-mmcv': '2.3.6', 'mmcv': '2.1.0', 'mmcv-lite': '2.1.0'},
+    'mmseg': {'onedl-mmsegmentation': '1.4.2', 'mmsegmentation': '1.2.2'},
+    'mmpretrain': {'onedl-mmpretrain': '1.3.6', 'mmpretrain': '1.2.0'},
+    'torch': {'torch': '2.6'},
+    'torchvision': {'torchvision': '0.21'},
 }
 
-#: import name -> (oldest supported, tested); torch 2.6 is the first whose ``weights_only`` holds
-VERSIONS = {
-    'mmengine': ('0.10', '0.10.12'),
-    'mmcv': ('2.0', '2.3.6'),
-    'mmseg': ('1.2', '1.4.2'),
-    'mmpretrain': ('1.2', '1.3.6'),
-    'torch': ('2.6', '2.15'),
-    'torchvision': ('0.21', '0.29'),
+#: import name -> version of its first distribution that the tests run with
+TESTED = {
+    'mmengine': '0.10.12',
+    'mmcv': '2.3.6',
+    'mmseg': '1.4.2',
+    'mmpretrain': '1.3.6',
+    'torch': '2.15',
+    'torchvision': '0.29',
 }
 
 
@@ -40,16 +41,16 @@ def installed_distribution(module: str) -> str | None:
 
 
 def check_versions() -> None:
-    """Warn, one line each, about packages older than MMDense supports, and name the fix."""
+    """Warn about each package that is older than MMDense supports, and name the fix."""
     from mmengine.utils import digit_version
-    for module, (oldest, tested) in VERSIONS.items():
+    for module, distributions in DISTRIBUTIONS.items():
         name = installed_distribution(module)
         if name is None:  # installed in a way that leaves no record: nothing to compare
             continue
-        version = metadata.version(name)
+        version, oldest = metadata.version(name), distributions[name]
         if digit_version(version.split('+')[0]) < digit_version(oldest):
             warnings.warn(f'{name} {version} is older than MMDense supports (>= {oldest}, tested '
-                          f"with {DISTRIBUTIONS[module][0]} {tested}): pip install -U "
+                          f'with {next(iter(distributions))} {TESTED[module]}): pip install -U '
                           f"'{name}>={oldest}'", stacklevel=2)
 
 

@@ -71,14 +71,16 @@ def test_what_is_installed_is_supported(monkeypatch):
 
 def test_an_old_version_warns_and_names_the_fix(monkeypatch):
     name = compat.installed_distribution('mmseg')
+    oldest = compat.DISTRIBUTIONS['mmseg'][name]
     assert found(monkeypatch, mmseg='1.1.9', torch='2.6.0+cpu') == [
-        f'{name} 1.1.9 is older than MMDense supports (>= 1.2, tested with '
-        f"onedl-mmsegmentation 1.4.2): pip install -U '{name}>=1.2'"]
+        f'{name} 1.1.9 is older than MMDense supports (>= {oldest}, tested with '
+        f"onedl-mmsegmentation 1.4.2): pip install -U '{name}>={oldest}'"]
 
 
-@pytest.mark.parametrize('module', list(compat.VERSIONS))
+@pytest.mark.parametrize('module', list(compat.DISTRIBUTIONS))
 def test_each_package_is_checked(monkeypatch, module):
-    oldest, tested = compat.VERSIONS[module]
+    oldest = compat.DISTRIBUTIONS[module][compat.installed_distribution(module)]
+    tested = compat.TESTED[module]
     assert found(monkeypatch, **{module: oldest}) == []
     monkeypatch.undo()
     assert found(monkeypatch, **{module: tested}) == []

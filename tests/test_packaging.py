@@ -14,6 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import mmdense
+from mmdense import compat
 
 MM_DISTRIBUTION = re.compile(r'(onedl-)?(mm[a-z]+|openmim)')
 
@@ -23,7 +24,7 @@ def wheel(tmp_path_factory, repo) -> zipfile.ZipFile:
     folder = tmp_path_factory.mktemp('wheel')
     source = folder / 'source'
     source.mkdir()
-    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'model-index.yml'):
+    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'model-index.yml'):
         shutil.copy(repo / name, source)
     for name in ('mmdense', 'configs', 'tools', 'requirements'):
         shutil.copytree(repo / name, source / name,
@@ -67,6 +68,24 @@ def test_base_requirements_name_no_mm_distribution(wheel):
     assert {'openmmlab', 'mim', 'tests'} <= set(wanted)
     assert 'opencv-python-headless' not in text
     assert 'Requires-Python: >=3.11' in text and f'Version: {mmdense.__version__}' in text
+
+
+def test_the_wheel_carries_its_licence(wheel, repo):
+    names = wheel.namelist()
+    text = wheel.read(next(name for name in names if name.endswith('/METADATA'))).decode()
+    assert 'License-Expression: Apache-2.0\n' in text and 'License-File: LICENSE\n' in text
+    kept = next(name for name in names if name.endswith('.dist-info/licenses/LICENSE'))
+    assert wheel.read(kept) == (repo / 'LICENSE').read_bytes()
+
+
+def test_the_oldest_versions_are_those_that_the_import_checks(wheel):
+    """What pip asks for (setup.py) is what `import mmdense` warns below (compat.py)."""
+    text = wheel.read(next(n for n in wheel.namelist() if n.endswith('/METADATA'))).decode()
+    asked = {r.name: str(r.specifier) for rs in requirements(text).values() for r in rs}
+    checked = {name: f'>={oldest}' for distributions in compat.DISTRIBUTIONS.values()
+               for name, oldest in distributions.items()}
+    del checked['mmcv-lite']    # works, but no extra asks for it
+    assert {name: asked.get(name) for name in checked} == checked
 
 
 def test_constraints_pin_what_is_installed_and_asked_for(repo):
