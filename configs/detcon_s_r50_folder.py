@@ -1,7 +1,7 @@
 """DetCon_S, ResNet-50, any folder of images (searched with its subfolders), FH's regions.
 
 The widths of the head, the rate and the decay are ours: DetCon_S's program was never published.
-Regions are made on the fly: 25 ms of CPU an image of 481x321. Of large images make files once
+Regions are made on the fly: 25 ms of CPU per image of 481x321. For large images make files once
 (tools/make_regions.py IMAGES OUT --options scale=300 min_size=0.0065, which are the settings here)
 and put mmdense.LoadRegions in the place of mmdense.MakeRegions.
 For fewer than some 100,000 images or another length add `recipe=auto train_cfg.max_iters=N`:

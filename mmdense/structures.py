@@ -37,7 +37,7 @@ class Views:
     Attributes:
         boxes: (V, B, 4) float32, half-open source pixels (x0, y0, x1, y1).
         flips: (V, B) bool, True where a view is mirrored left to right.
-        index: (B,) int64, one number an image (of the file, not of its place in a dataset).
+        index: (B,) int64, one number per image (of the file, not of its place in a dataset).
         regions: None, or V maps (B, h, w) int32; 0 is no region.
         num_regions: the highest id in them, where it is known.
     """

@@ -85,7 +85,7 @@ def tracker(bars: Progress, name: str) -> Callable:
 
 
 def tables(results: dict) -> list[Table]:
-    """Return one table a protocol: a row a layer, a column a number."""
+    """Return one table per protocol, with one row per layer and one column per number."""
     drawn = []
     for protocol in PROTOCOLS:
         rows = {layer: found[protocol] for layer, found in results.items() if protocol in found}

@@ -56,7 +56,7 @@ def parse_args() -> argparse.Namespace:
                         help='how images are read, as in the pipeline: channels, value_range, '
                         'percentiles, page, see docs/images.md; values are JSON')
     parser.add_argument('--format', choices=['png', 'npz'], default='png',
-                        help='npz for more than 65,535 regions an image (default: png)')
+                        help='npz for more than 65,535 regions per image (default: png)')
     parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)),
                         help='processes (default: the CPU cores)')
     return parser.parse_args()
@@ -96,7 +96,7 @@ def report(made: list[Made]) -> None:
     facts = summary(made)
     print(f'{facts["images"]} images have regions, {facts["new"]} of them new')
     if facts['images']:
-        print(f'regions an image: mean {facts["regions_mean"]:.1f}, median '
+        print(f'regions per image: mean {facts["regions_mean"]:.1f}, median '
               f'{facts["regions_median"]:.0f}, {facts["regions_min"]} to {facts["regions_max"]}; '
               f'{facts["images_of_one_region"]} images have one or none\n'
               f'area of a region: median {facts["area_median"]:.2f} % of the image, smallest '

@@ -1,4 +1,4 @@
-"""What the auto recipe is made of: DenseCL on generated scenes, a setting a row, two seeds.
+"""What the auto recipe is made of: DenseCL on generated scenes, one setting per row, two seeds.
 
 The first row has the auto recipe's values: queue 300, own image masked, twin momentum 0.9, twin
 BatchNorm shuffled over 2 processes, crops of 40 to 100 % of the image, mild colour, no blur, the

@@ -80,7 +80,7 @@ def source_name(source: Path | IO[bytes]) -> str:
 
 @functools.cache
 def tell_unchecked(source: Path | IO[bytes]) -> None:
-    """Log, once a file, that nothing in it tells whether its bytes are whole."""
+    """Log, once per file, that nothing in it tells whether its bytes are whole."""
     print_log(f'{source_name(source)} holds no checksums: whether its bytes are whole could not be '
               'checked', 'current')
 

@@ -13,7 +13,7 @@ class CamVidDataset(BaseSegDataset):
     """Street scenes of CamVid (Brostow et al., 2009) with the 11 classes of SegNet; 255 is void.
 
     Layout: ``images/{train,val}/*.jpg`` and ``annotations/{train,val}/*.png`` (class numbers).
-    ``ann_file`` may name a list of images of one folder, one name without suffix a line
+    ``ann_file`` may name a list of images of one folder, one name without suffix per line
     (``splits/bank.txt``); without it the whole folder is taken.
     """
 

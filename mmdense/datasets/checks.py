@@ -112,13 +112,13 @@ def _resolve(cls: type, cfg: dict) -> BaseSegDataset:
 
 
 def _layout(dataset: BaseSegDataset, labels: bool) -> str:
-    """Return the expected layout, one absolute path a line."""
+    """Return the expected layout, one absolute path per line."""
     lines = [f'{os.path.abspath(dataset.data_prefix["img_path"])}/*{dataset.img_suffix}']
     if labels and dataset.data_prefix.get('seg_map_path'):
         folder = os.path.abspath(dataset.data_prefix['seg_map_path'])
         lines.append(f'{folder}/*{dataset.seg_map_suffix}')
     if dataset.ann_file:
-        lines.append(f'{os.path.abspath(dataset.ann_file)} (one name without suffix a line)')
+        lines.append(f'{os.path.abspath(dataset.ann_file)} (one name without suffix per line)')
     return 'Expected layout:\n' + '\n'.join(f'  {line}' for line in lines)
 
 

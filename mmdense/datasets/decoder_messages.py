@@ -14,7 +14,7 @@ from typing import IO
 DAMAGE = re.compile(r'Corrupt JPEG data|Premature end of JPEG|Inconsistent progression'
                     r'|\[ERROR:\S+ |libpng error|Decoding error')
 
-#: one file a process: a forked one would share its place in it
+#: one file per process: a forked one would share its place in it
 _files: dict[int, IO[bytes]] = {}
 
 

@@ -1,4 +1,4 @@
-"""Lists of images: text files with one path a line, or one clear error for what else they hold."""
+"""Lists of images: text files with one path per line; anything else gets one clear error."""
 from __future__ import annotations
 
 import io
@@ -22,7 +22,7 @@ def _hint(line: str, folder: str) -> str:
 
 
 def read_list(ann_file: str, folder: str) -> list[str]:
-    """Return the paths named in a list file, one a line, relative to ``folder`` or absolute.
+    """Return the paths named in a list file, one per line, relative to ``folder`` or absolute.
 
     Line ends are those of any system; empty lines are passed over.
 
@@ -34,14 +34,14 @@ def read_list(ann_file: str, folder: str) -> list[str]:
     where = os.path.abspath(ann_file)
     if not os.path.isfile(ann_file):
         raise FileNotFoundError(f'the list of images (ann_file) was looked for at {where}, which '
-                                'is not there; expected a text file with one path a line')
+                                'is not there; expected a text file with one path per line')
     lines = [line.strip() for line in io.StringIO(read_text(ann_file), newline=None)]
     lines = [line for line in lines if line]
     if not lines:
-        raise ValueError(f'{where}: the list is empty; expected one path a line')
+        raise ValueError(f'{where}: the list is empty; expected one path per line')
     if lines[0][0] in '{[' and not os.path.exists(os.path.join(folder, lines[0][:255])):
-        raise ValueError(f'{where}: this is JSON; expected a text file with one path a line (of a '
-                         "COCO file: the file_name of each of its 'images'), or no list at all: "
+        raise ValueError(f'{where}: this is JSON; expected a text file with one path per line (of '
+                         "a COCO file: the file_name of each of its 'images'), or no list at all: "
                          'every image in the folder is taken then')
     paths = [os.path.join(folder, line) for line in lines]
     absent = absent_files(paths)
@@ -50,6 +50,6 @@ def read_list(ann_file: str, folder: str) -> list[str]:
         first = next(line for line, path in zip(lines, paths, strict=True) if path in known)
         raise FileNotFoundError(
             f'{where}: {len(absent)} of {len(paths)} images are not there: '
-            f'{name_some([os.path.abspath(path) for path in absent])}; expected one path a line, '
+            f'{name_some([os.path.abspath(path) for path in absent])}; expected one path per line, '
             f'with its suffix, relative to {os.path.abspath(folder)}{_hint(first, folder)}')
     return paths

@@ -114,7 +114,7 @@ def check_images(dataset_cfg: dict, workers: int = 1,
 
 
 def report(found: Sequence[Checked], most: int = 100) -> str:
-    """Return the damaged files with what is wrong, one a line, and what cannot be known."""
+    """Return the damaged files with what is wrong, one per line, and what cannot be known."""
     damaged = [one for one in found if one.problem is not None]
     lines = [f'{one.path}: {one.problem}' for one in damaged[:most]]
     if len(damaged) > most:

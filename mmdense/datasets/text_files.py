@@ -29,9 +29,9 @@ def read_text(path: str, mark: bool = True) -> str:
         line = data[:error.start].count(b'\n') + 1
         raise ValueError(
             f'{os.path.abspath(path)}, line {line}: byte 0x{data[error.start]:02x} is no UTF-8; '
-            'expected text in UTF-8, one path a line (iconv -f latin1 -t utf-8 OLD > NEW turns '
+            'expected text in UTF-8, one path per line (iconv -f latin1 -t utf-8 OLD > NEW turns '
             'Latin-1 into it)') from None
     if '\0' in text:
         raise ValueError(f'{os.path.abspath(path)}: holds zero bytes, as UTF-16 without its mark '
-                         'or a binary file does; expected text in UTF-8, one path a line')
+                         'or a binary file does; expected text in UTF-8, one path per line')
     return text

@@ -33,7 +33,7 @@ def refuse_other_bands(convolution: nn.Conv2d, inputs: tuple[Tensor, ...], name:
 
 
 def refuse_other_mean(preprocessor: nn.Module, inputs: tuple) -> None:
-    """Raise if a data preprocessor's mean is not of one number, nor of one a band.
+    """Raise if a data preprocessor's mean is not of one number, nor of one per band.
 
     Raises:
         ValueError: with both numbers and the setting.

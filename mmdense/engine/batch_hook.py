@@ -41,7 +41,7 @@ def refuse_no_batch(loader: DataLoader) -> None:
 
 
 def refuse_one_value(module: nn.Module, inputs: tuple[Tensor, ...], name: str, batch: int) -> None:
-    """Raise if a BatchNorm in training would have to take a variance from one value a channel.
+    """Raise if a BatchNorm in training would have to take a variance from one value per channel.
 
     Raises:
         ValueError: with the layer, the batch size and the ways out.
@@ -50,7 +50,7 @@ def refuse_one_value(module: nn.Module, inputs: tuple[Tensor, ...], name: str, b
     if module.training and x.numel() == x.shape[1]:
         raise ValueError(
             f'a training batch of one image (train_dataloader.batch_size={batch} a process): '
-            f'BatchNorm {name} gets a single value a channel, {tuple(x.shape)}, which has no '
+            f'BatchNorm {name} gets a single value per channel, {tuple(x.shape)}, which has no '
             'variance; use a batch_size of 2 or more, train_dataloader.drop_last=True if it is '
             "the epoch's last batch, or norm_cfg=dict(type='GN', num_groups=32)")
 
@@ -59,7 +59,7 @@ def refuse_one_value(module: nn.Module, inputs: tuple[Tensor, ...], name: str, b
 class BatchOfOneHook(Hook):
     """Watches the BatchNorm layers where a process can get a training batch of one image.
 
-    Only a layer that really gets one value a channel is refused (behind global pooling, on
+    Only a layer that really gets one value per channel is refused (behind global pooling, on
     vectors, on a map of 1 x 1): a map with more cells trains. SyncBN over several processes has
     their batches and is left alone. An epoch without any batch is refused as well.
     """

@@ -191,9 +191,9 @@ def check_cost(model: nn.Module, cfg: Config, facts: RunFacts) -> Iterator[Findi
     device = 'the GPU here' if torch.cuda.is_available() else f'{torch.get_num_threads()} CPU cores'
     hours = step * facts.iterations / 3600
     length = f'{hours:.1f} h' if hours >= 1 else f'{hours * 60:.0f} min'
-    yield Finding(True, 'time', f'about {step:.2f} s an iteration and {length} in all on {device}, '
-                  'images not counted')
-    yield Finding(True, 'memory', f'about {memory + state + 3 * trained:.0f} MiB a process: '
+    yield Finding(True, 'time', f'about {step:.2f} s per iteration and {length} in total on '
+                  f'{device}, images not counted')
+    yield Finding(True, 'memory', f'about {memory + state + 3 * trained:.0f} MiB per process: '
                   f'{memory:.0f} activations, {state:.0f} model, {3 * trained:.0f} gradients and '
                   'optimiser')
 

@@ -23,7 +23,7 @@ from .finding import Finding
 
 #: images that are loaded, and paths that are looked through
 LOADED, LISTED = 16, 20_000
-#: pixels a side of a loaded image that numbers are taken from
+#: pixels per side of a loaded image that numbers are taken from
 _SIDE = 128
 #: a picture of no more colours than this looks like a label map
 _FEW_COLOURS = 32

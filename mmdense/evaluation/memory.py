@@ -89,7 +89,7 @@ class Memory:
     """Cells with soft labels, collected image by image.
 
     Attributes:
-        features: unit rows (n, D) float32, one entry an image.
+        features: unit rows (n, D) float32, one entry per image.
         labels: class shares (n, C) float32.
         image: (n,) int64 the image each row is of.
     """

@@ -28,7 +28,7 @@ from .statistics import (
 
 #: images of a batch that are looked at
 LARGEST_BATCH = 64
-#: cells a side that are looked at: the cost grows with their fourth power
+#: cells per side that are looked at: the cost grows with their fourth power
 LARGEST_SIDE = 32
 
 
@@ -60,7 +60,7 @@ def places_in_second_view(views: Views, first: Tensor, second: Tensor) -> tuple[
 
 
 def looked_at(features: Tensor) -> Tensor:
-    """Return a map (B, C, h, w) averaged to at most 32 cells a side."""
+    """Return a map (B, C, h, w) averaged to at most 32 cells per side."""
     sides = [min(side, LARGEST_SIDE) for side in features.shape[2:]]
     return features if sides == list(features.shape[2:]) else F.adaptive_avg_pool2d(features, sides)
 
@@ -70,7 +70,7 @@ def batch_statistics(model: nn.Module, inputs: list[Tensor],
     """Return the statistics of the trained maps of a batch's first two views.
 
     What cannot be measured is left out; of features that are not finite all is nan.
-    Maps of more than 32 cells a side are averaged first.
+    Maps of more than 32 cells per side are averaged first.
 
     Args:
         model: has ``backbone`` and maybe ``decode_head``; is in eval mode.

@@ -71,7 +71,7 @@ def fit_clusters(features: Tensor, num_clusters: int, components: int = 50,
                          'least 1')
     if len(features) < num_clusters:
         raise ValueError(f'{len(features)} cells cannot form num_clusters={num_clusters} clusters; '
-                         'expected at least one cell a cluster')
+                         'expected at least one cell per cluster')
     _finite(features)
     try:
         from sklearn.cluster import KMeans, MiniBatchKMeans
@@ -202,7 +202,7 @@ def matched_miou(counts: Tensor, classes: Tensor) -> float:
     """
     if classes.shape != counts.shape[:1]:
         raise ValueError(f'classes of shape {tuple(classes.shape)} for counts of shape '
-                         f'{tuple(counts.shape)}; expected one class a cluster')
+                         f'{tuple(counts.shape)}; expected one class per cluster')
     if not counts.any():
         raise ValueError('no pixel is counted; expected images with labelled pixels')
     _below(classes, counts.shape[1], 'a cluster is matched to class')

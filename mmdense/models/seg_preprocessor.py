@@ -15,7 +15,7 @@ class MultibandSegDataPreProcessor(SegDataPreProcessor):
     """Pads and normalises as mmseg's, whose mean and std have one or three numbers, does for RGB.
 
     Args:
-        mean, std: one number a band, on the images' scale.
+        mean, std: one number per band, on the images' scale.
         **kwargs: see mmseg's ``SegDataPreProcessor``; ``bgr_to_rgb`` acts on three bands only.
 
     Raises:
@@ -27,7 +27,7 @@ class MultibandSegDataPreProcessor(SegDataPreProcessor):
         super().__init__(**kwargs)
         if len(mean) != len(std) or not mean or min(std) <= 0:
             raise ValueError(f'MultibandSegDataPreProcessor: mean={list(mean)} and std={list(std)} '
-                             'must have one number a band each, std above 0')
+                             'must have one number per band, std above 0')
         self._enable_normalize = True
         self.register_buffer('mean', torch.tensor(mean).float().view(-1, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).float().view(-1, 1, 1), persistent=False)

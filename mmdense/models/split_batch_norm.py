@@ -16,7 +16,7 @@ class SplitBatchNorm(_BatchNorm):
 
     The stand-in for shuffled BatchNorm on one process: a key's statistics are then those of other
     images than its query's, and cannot tell which key belongs to which query (1911.05722,
-    sec. 3.3). The number of groups is the largest divisor of B that leaves two samples a group;
+    sec. 3.3). The number of groups is the largest divisor of B that leaves two samples per group;
     running statistics are the mean of the groups'. In eval mode it is a plain BatchNorm.
     """
     groups = 8

@@ -187,7 +187,7 @@ def make_folder(images: str, files: Sequence[str], out: str, method: str = 'fh',
             pipeline.
 
     Returns:
-        One `Made` an image, in the order of ``files``; unreadable images have their ``error``.
+        One `Made` per image, in the order of ``files``; unreadable images have their ``error``.
 
     Raises:
         ValueError: ``out`` holds regions made with other settings or of other images, or lies in

@@ -41,7 +41,7 @@ def grid_regions(image: np.ndarray, cells: int | Sequence[int] = 5) -> np.ndarra
     rows, columns = grid_shape(cells)
     if rows > height or columns > width:
         raise ValueError(f'grid: cells={cells!r} in an image of {width}x{height} pixels; expected '
-                         'at most one cell a pixel')
+                         'at most one cell per pixel')
     down = np.arange(height) * rows // height
     across = np.arange(width) * columns // width
     return (down[:, None] * columns + across + 1).astype(np.int32)

@@ -41,7 +41,7 @@ def _image(path: Path) -> Image.Image | None:
 
 
 def draw_table_predictions(folders: Mapping[str, Path], path: Path) -> Path | None:
-    """Write a page of images: image, label, and each row's prediction; a line an image.
+    """Write a page of images: image, label, and each row's prediction; one line per image.
 
     Args:
         folders: by the row's name, of ``write_predictions``; those without images are left out.

@@ -1,4 +1,4 @@
-"""The results of a table: one record a row and seed, and one value a metric."""
+"""The results of a table: one record per row and seed, and one value per metric."""
 from __future__ import annotations
 
 import csv
@@ -136,7 +136,7 @@ def write_json(records: Sequence[dict], table: Table, path: Path) -> None:
 
 
 def write_csv(records: Sequence[dict], path: Path) -> None:
-    """Write measured values in long form: a line a row, seed and metric."""
+    """Write measured values in long form: one line per row, seed and metric."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(['row', 'seed', 'protocol', 'layer', 'metric', 'value', 'steps', 'images',

@@ -27,7 +27,7 @@ def signals(records: Sequence[dict]) -> list[Signal]:
         records: of all rows and seeds; those that have both numbers are a metric's checkpoints.
 
     Returns:
-        one a metric of features with four checkpoints at least; none where either number is the
+        one per metric of features with four checkpoints at least; none where either number is the
         same for all of them.
     """
     pairs: dict[Metric, list[tuple[float, float]]] = {}

@@ -1,4 +1,4 @@
-"""Chains of steps on several GPUs at once: one chain a GPU."""
+"""Chains of steps on several GPUs at once: one chain per GPU."""
 from __future__ import annotations
 
 import threading

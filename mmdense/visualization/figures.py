@@ -142,7 +142,7 @@ def draw_predictions(images: Sequence[np.ndarray],
                      predictions: Sequence[np.ndarray] | Mapping[str, Sequence[np.ndarray]],
                      labels: Sequence[np.ndarray], palette: Sequence[Sequence[int]],
                      classes: Sequence[str] = ()) -> Figure:
-    """Images, predictions and labels, one image a column.
+    """Images, predictions and labels, one image per column.
 
     Args:
         images: (H, W, 3) RGB uint8.

@@ -216,7 +216,7 @@ def test_half_precision_and_graphs_are_taken():
      r'not ignored \(255\) has label 3; expected 0 to 2'),
     (lambda: confusion(torch.tensor([0]), torch.tensor([-1]), 2, 3), 'label -1; expected 0 to 2'),
     (lambda: match_hungarian(torch.ones(3, 2)), r'shape \(3, 2\); a one-to-one match expects'),
-    (lambda: matched_miou(torch.ones(3, 2).long(), torch.zeros(2).long()), 'one class a cluster'),
+    (lambda: matched_miou(torch.ones(3, 2).long(), torch.zeros(2).long()), 'one class per cluster'),
     (lambda: matched_miou(torch.ones(2, 2).long(), torch.tensor([0, 2])), 'class 2; expected'),
     (lambda: matched_miou(torch.zeros(2, 2).long(), torch.zeros(2).long()), 'no pixel is counted')])
 def test_mistakes_are_named(call, message):

@@ -36,5 +36,5 @@ def test_other_bands_and_numbers_are_refused():
     with pytest.raises(ValueError, match='images have 4 bands, but mean and std have 5 numbers'):
         MultibandSegDataPreProcessor([0] * 5, [1] * 5)(dict(inputs=[torch.zeros(4, 9, 9)]))
     for mean, std in (([0], [0]), ([0, 1], [1]), ([], [])):
-        with pytest.raises(ValueError, match='one number a band each, std above 0'):
+        with pytest.raises(ValueError, match='one number per band, std above 0'):
             MultibandSegDataPreProcessor(mean, std)

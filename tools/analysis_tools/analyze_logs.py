@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def read_curve(path: Path, key: str) -> tuple[list[int], list[float]]:
-    """Return the steps and values of ``key`` in a log of one JSON object a line.
+    """Return the steps and values of ``key`` in a log of one JSON object per line.
 
     Raises:
         FileNotFoundError: no such log.
@@ -44,7 +44,7 @@ def read_curve(path: Path, key: str) -> tuple[list[int], list[float]]:
         try:
             entries.append(json.loads(line))
         except json.JSONDecodeError:
-            raise ValueError(f'{path}, line {number}: expected one JSON object a line') from None
+            raise ValueError(f'{path}, line {number}: expected one JSON object per line') from None
     found = [(entry['step'], entry[key]) for entry in entries if key in entry and 'step' in entry]
     if not found:
         names = sorted({name for entry in entries for name in entry})

@@ -68,7 +68,7 @@ def summarise(found: list[dict]) -> dict[str, float]:
 
 def report(args: argparse.Namespace, results: dict[str, dict], images: int, human: float) -> None:
     print(f'{images} images of {human:.1f} human regions on average\n'
-          '| regions | recall | precision | achievable | covering | regions an image '
+          '| regions | recall | precision | achievable | covering | regions per image '
           '| smallest, % of area | one | CPU ms |\n|---|---|---|---|---|---|---|---|---|')
     for name, one in results.items():
         print(f'| {name} | {one["recall"]:.1f} | {one["precision"]:.1f} | {one["achievable"]:.1f} '

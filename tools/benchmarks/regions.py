@@ -79,7 +79,7 @@ def measure(args: argparse.Namespace, files: list[str]) -> dict[str, dict[str, f
 def report(args: argparse.Namespace, results: dict[str, dict], images: int) -> None:
     print(f'{images} images, scale {args.scale:g}, sigma {args.sigma:g}, least size '
           f'{args.min_size}; first call {results["mmdense"]["compile_s"]} s\n'
-          '| | CPU ms an image | clock ms an image | CPU over mmdense | regions an image '
+          '| | CPU ms per image | wall ms per image | CPU over mmdense | regions per image '
           '| same pixels (worst image) | identical images |\n|---|---|---|---|---|---|---|')
     for name, one in results.items():
         print(f'| {name} | {one["cpu_ms"]:.1f} | {one["clock_ms"]:.1f} '

@@ -1,4 +1,4 @@
-"""BSDS500: 300 images of train and val, regions as a person drew them, 32 a step on 2 processes.
+"""BSDS500: 300 images of train and val, regions as a person drew them, 32 per step on 2 processes.
 
 ``pipeline_fh`` has FH's, from files of ``tools/make_regions.py``. Images lie in data/bsds/images,
 maps of region numbers (from 1, PNG) in data/bsds/regions, both with the folders train and val.

@@ -1,4 +1,4 @@
-"""COCO train2017 with FH's regions from files, 1024 a step on 8 processes."""
+"""COCO train2017 with FH's regions from files, 1024 per step on 8 processes."""
 _base_ = ['./unlabelled_folder.py', './region_views.py']
 
 _files = [dict(type='mmdense.LoadRegions', images='data/coco/train2017',

@@ -1,4 +1,4 @@
-"""All images under a folder, 256 a step on 8 processes: FH's regions made on the fly.
+"""All images under a folder, 256 per step on 8 processes: FH's regions made on the fly.
 
 ``pipeline_…`` has the other kinds.
 """

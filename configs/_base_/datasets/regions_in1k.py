@@ -1,4 +1,4 @@
-"""ImageNet's training images with FH's regions from files, 1024 a step on 8 processes."""
+"""ImageNet's training images with FH's regions from files, 1024 per step on 8 processes."""
 _base_ = ['./unlabelled_folder.py', './region_views.py']
 
 _files = [dict(type='mmdense.LoadRegions', images='data/imagenet/train',

@@ -1,4 +1,4 @@
-"""600 generated images of one object each with its class, one of 20, 32 a step on 2 processes.
+"""600 generated images of one object each with its class, one of 20, 32 per step on 2 processes.
 
 Crops of 64 pixels, mirrored, with mild colour changes: as strong as those of ``views_64``.
 """

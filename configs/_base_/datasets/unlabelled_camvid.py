@@ -1,4 +1,4 @@
-"""CamVid's 266 images of two drives at 240x180, without labels, 32 a step on 2 processes.
+"""CamVid's 266 images of two drives at 240x180, without labels, 32 per step on 2 processes.
 
 The drive that is scored (``newdrive.txt``) is not among them.
 """

@@ -1,4 +1,4 @@
-"""All images under a folder, 256 a step on 8 processes; the config sets ``dataset.data_root``."""
+"""All images under a folder, 256 per step on 8 processes; the config sets ``dataset.data_root``."""
 _base_ = './moco_v2.py'
 
 train_dataloader = dict(

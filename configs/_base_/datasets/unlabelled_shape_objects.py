@@ -1,4 +1,4 @@
-"""600 generated images of one object each, 128x128, without labels, 32 a step on 2 processes."""
+"""600 generated images of one object each, 128x128, without labels, 32 per step on 2 processes."""
 _base_ = './unlabelled_shapes.py'
 
 train_dataloader = dict(

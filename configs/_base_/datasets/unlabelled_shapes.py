@@ -1,4 +1,4 @@
-"""The 600 unlabelled generated scenes of 128x128, 32 a step on 2 processes."""
+"""The 600 unlabelled generated scenes of 128x128, 32 per step on 2 processes."""
 _base_ = './moco_v2.py'
 
 train_dataloader = dict(

@@ -1,4 +1,4 @@
-"""The 10,582 images of VOC 2012 trainaug without their labels, 256 a step on 8 processes."""
+"""The 10,582 images of VOC 2012 trainaug without their labels, 256 per step on 8 processes."""
 _base_ = './moco_v2.py'
 
 train_dataloader = dict(

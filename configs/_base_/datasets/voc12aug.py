@@ -1,4 +1,4 @@
-"""mmseg's own VOC 2012 aug with exact resume; 16 a step on 4 processes."""
+"""mmseg's own VOC 2012 aug with exact resume; 16 per step on 4 processes."""
 _base_ = 'mmseg::_base_/datasets/pascal_voc12_aug.py'
 
 num_classes = 21

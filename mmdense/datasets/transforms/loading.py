@@ -87,7 +87,7 @@ def read_image(path: str, channels: int = 3, value_range: Range | Sequence[Range
     Args:
         path: a local file; ``IMAGE_SUFFIXES`` are known, ``.npy`` by its name.
         channels: number of channels that the network takes.
-        value_range: (low, high) that become 0 and 255, cut off outside; or one pair a channel.
+        value_range: (low, high) that become 0 and 255, cut off outside; or one pair per channel.
         percentiles: (low, high) from 0 to 100: as ``value_range``, measured in each image for each
             channel. Images then differ in what their levels mean.
         to_float32: float32 instead of uint8: the file's own numbers, or, with one of the above,
@@ -103,7 +103,7 @@ def read_image(path: str, channels: int = 3, value_range: Range | Sequence[Range
     array_file = path.lower().endswith('.npy')
     kind = 'a .npy file (H, W, C)' if array_file else 'a whole image file'
     error = _complain(
-        path, f'{kind} of {channels} channel(s) and at least {MIN_SIDE} pixels a side')
+        path, f'{kind} of {channels} channel(s) and at least {MIN_SIDE} pixels per side')
     try:
         data = read_regular(path)
     except OSError as reason:

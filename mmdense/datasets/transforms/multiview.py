@@ -26,7 +26,7 @@ def box_iou(a: Sequence[float], b: Sequence[float]) -> float:
 
 def draw_overlapping(crops: Sequence[RandomResizedCrop], height: int, width: int,
                      min_overlap: float) -> list[Box]:
-    """Draw a crop a view, so that every two have an intersection over union >= ``min_overlap``.
+    """Draw one crop per view, so that every two have an intersection over union >= ``min_overlap``.
 
     A crop is drawn up to ``TRIES`` times until it overlaps all crops before it. Where none did, the
     first crop is taken again: it overlaps all of them, since each was held against it.

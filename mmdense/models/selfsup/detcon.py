@@ -50,7 +50,7 @@ class DetCon(DenseSSL):
                  num_samples: int = 16, two_views: bool = True, **kwargs) -> None:
         super().__init__(backbone, **kwargs)
         if num_samples < 1:
-            raise ValueError(f'num_samples={num_samples}: expected at least 1 region a view')
+            raise ValueError(f'num_samples={num_samples}: expected at least 1 region per view')
         self.projector = build(projector)
         self.contrast = build(loss)
         self.regions = build(regions or dict(type='mmdense.GivenRegions'))

@@ -375,7 +375,7 @@ def test_missing_file_and_folder(tmp_path):
 @pytest.mark.parametrize('size', [(1, 1), (7, 100), (100, 7)])
 def test_too_small(tmp_path, size):
     path = save(tmp_path / 'dot.png', np.zeros((*size, 3), np.uint8))
-    said = rf'dot\.png: is {size[1]}x{size[0]} pixels; expected .* at least 8 pixels a side'
+    said = rf'dot\.png: is {size[1]}x{size[0]} pixels; expected .* at least 8 pixels per side'
     with pytest.raises(ImageReadError, match=said):
         read_image(path)
     save(tmp_path / 'dot.png', np.zeros((8, 8, 3), np.uint8))

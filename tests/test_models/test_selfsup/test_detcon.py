@@ -301,7 +301,7 @@ def test_the_whole_image_is_looked_at_without_gradient(kind):
 @pytest.mark.parametrize('kind', ['S', 'B'])
 def test_mistakes_are_named(kind):
     images, views = train_images(2), region_views(2, views=3)
-    with pytest.raises(ValueError, match='num_samples=0: expected at least 1 region a view'):
+    with pytest.raises(ValueError, match='num_samples=0: expected at least 1 region per view'):
         build_detcon(kind, num_samples=0)
     method = build_detcon(kind)
     with pytest.raises(ValueError, match=rf'DetCon{kind} got 1 view\(s\).*expected two: mmdense'):
