@@ -69,7 +69,7 @@ def register_config_packages() -> None:
 
 
 def find_bases() -> None:
-    """Let ``mmdense::NAME`` be our config NAME and mean what it means there; say what is wrong.
+    """Resolve ``mmdense::NAME`` in ``_base_`` to our config NAME; explain a base that is not found.
 
     mmengine wants a slash in NAME. It marks what comes from another package with its scope, and
     then looks only there and in mmengine; our configs name our own components with the scope
@@ -99,7 +99,7 @@ def find_bases() -> None:
 
 
 def import_in_dumps() -> None:
-    """Let the text that a run keeps of its config import MMDense where the config names it.
+    """Let the config text that a run writes import MMDense if the config uses it.
 
     ``mmdense.BASE`` imports when it is read, and the dumped text, which has no bases, would not.
     mmengine's own way, ``custom_imports``, can stand in one base only, and a config that sets it
@@ -120,7 +120,7 @@ def import_in_dumps() -> None:
 
 
 def install_reader() -> None:
-    """Read every checkpoint, by whatever door, with :mod:`mmdense.checkpoints.reading`.
+    """Read every checkpoint, whoever loads it, with :mod:`mmdense.checkpoints.reading`.
 
     OneDL's mmengine falls back to running a pickle that it cannot read safely, and 0.10.7 does
     not read its own files with a new torch. ``load_url`` and ``_safe_torch_load`` are what the
@@ -233,7 +233,7 @@ def _with_label_counts(run: Any) -> Any:
 
 
 def setup() -> None:
-    """Make other packages behave; called once when ``mmdense`` is imported."""
+    """Apply all changes to other packages; called once when ``mmdense`` is imported."""
     check_versions()
     register_config_packages()
     find_bases()

@@ -1,4 +1,4 @@
-"""Reading a config file: what is wrong with it is told in one line, with the file and the line."""
+"""Reading a config file; an error is one line that names the file, its line and what is wrong."""
 from __future__ import annotations
 
 import os
@@ -15,7 +15,7 @@ SWAPPED = 'are CONFIG and CHECKPOINT the wrong way round?'
 
 
 def _place(error: Exception, path: str) -> str:
-    """Return the file, a base perhaps, and where known the line that an error came from."""
+    """Return the file (perhaps a base) and, if known, the line that an error came from."""
     file, line = path, getattr(error, 'lineno', None)
     for frame, number in traceback.walk_tb(error.__traceback__):
         if frame.f_code.co_name in ('_file2dict', '_is_lazy_import', '_parse_lazy_import'):
@@ -66,7 +66,7 @@ def read_config(path: str) -> Config:
 
 
 def require_parts(cfg: Config, name: str, parts: Iterable[str] = ()) -> None:
-    """Look for the model, and for other parts that a command needs, before anything is built.
+    """Check that a config has a model and the other parts that a command needs, before building.
 
     Args:
         name: of the config, for the message.
@@ -83,7 +83,7 @@ def require_parts(cfg: Config, name: str, parts: Iterable[str] = ()) -> None:
 
 
 def require_checkpoint(path: str) -> None:
-    """Look for a checkpoint before anything is built; a URL is not looked up.
+    """Check that a checkpoint is there before anything is built; a URL is not looked up.
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -15,7 +15,7 @@ import cv2
 
 
 def _start_worker(stopped: Connection) -> None:
-    """Give a worker an end when its parent says so or was killed."""
+    """End a worker when its parent asks for it or was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)        # Ctrl-C: the parent ends its workers
     ends = [stopped, multiprocessing.parent_process().sentinel]
     threading.Thread(target=lambda: wait(ends) and os._exit(1), daemon=True).start()

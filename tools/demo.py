@@ -1,4 +1,4 @@
-"""The whole road on generated scenes: pretrain, fine-tune, test, compare, look.
+"""All steps on generated scenes: pretrain, fine-tune, test, compare, visualize.
 
 make demo
 

@@ -1,4 +1,4 @@
-"""torchrun, without a stack of its own: its processes have said what is wrong."""
+"""torchrun without its own stack trace: its processes have said what is wrong."""
 import logging
 import sys
 

@@ -1,4 +1,4 @@
-"""What a checkpoint may hold, whoever reads it: no program, and weights where weights are due."""
+"""What a checkpoint may hold: no program text, and weights where weights are expected."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
@@ -66,7 +66,7 @@ def require_weights(content: Any, name: str) -> dict:
 
 
 def require_fit(model: nn.Module, checkpoint: Mapping, name: str) -> None:
-    """Look whether a checkpoint has anything for a model, before mmengine loads it in silence.
+    """Check that a checkpoint has anything for a model, before mmengine loads it silently.
 
     Raises:
         ValueError: no tensor of it has a name and shape of the model.

@@ -17,7 +17,7 @@ LOADED = ('state_dict', '')
 
 
 def bare(model: nn.Module) -> nn.Module:
-    """Return the model inside wrappers: of several processes, of test time augmentation."""
+    """Return the model without its wrappers for several processes or test time augmentation."""
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
     return model
@@ -100,7 +100,7 @@ def refuse_unfilled(model: nn.Module, checkpoint: Mapping, name: str,
 
 
 def _advice(model: nn.Module, checkpoint: Mapping, name: str, report: LoadReport) -> str:
-    """Return what the file is good for, if it holds the backbone of ``model``."""
+    """Return what the file can be used for, if it holds the backbone of ``model``."""
     backbone = getattr(model, 'backbone', None)
     if backbone is None or not counted(backbone.state_dict()):
         return ''

@@ -1,4 +1,4 @@
-"""What to change in a config when a checkpoint and a backbone are not of one build."""
+"""What to change in a config if a checkpoint does not fit the backbone's architecture."""
 from __future__ import annotations
 
 import re
@@ -35,7 +35,7 @@ def resnet_type(names: Iterable[str]) -> str | None:
 
 
 def stem_hint(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> str | None:
-    """Say which ``backbone.type`` the file is of when it is of another stem."""
+    """Name the file's ``backbone.type`` if its stem differs from the model's."""
     file, model = resnet_type(source), resnet_type(target)
     if file is None or model is None or file == model:
         return None
@@ -46,7 +46,7 @@ def stem_hint(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> str
 
 
 def resnet_stages(names: Iterable[str]) -> tuple[tuple[int, ...], bool] | None:
-    """Return blocks of each stage and whether they are bottlenecks; None for no ResNet."""
+    """Return the blocks per stage and whether they are bottlenecks; None if it is no ResNet."""
     found = [m for m in (re.search(r'(?:^|\.)layer(\d)\.(\d+)\.(conv\d)\.', n) for n in names) if m]
     if not found:
         return None
@@ -58,7 +58,7 @@ def resnet_stages(names: Iterable[str]) -> tuple[tuple[int, ...], bool] | None:
 
 
 def depth_hint(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> str | None:
-    """Say which depth the file seems to have when it is another than the model's."""
+    """Name the depth that the file seems to have, if it differs from the model's."""
     file, model = resnet_stages(source), resnet_stages(target)
     if file is not None and model is not None:
         shared = min(len(file[0]), len(model[0]))  # a model may have fewer stages

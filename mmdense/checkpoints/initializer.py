@@ -131,7 +131,7 @@ def build_with_weights(build: Callable[..., Any], cfg: Any, registry: Registry,
 
 def build_model(build: Callable[..., Any], cfg: Any, registry: Registry,
                 default_args: dict | None = None) -> Any:
-    """Build a module, or one after another of a list; stands in for ``build_model_from_cfg``."""
+    """Build a module, or each of a list; replaces ``build_model_from_cfg``."""
     if isinstance(cfg, list):
         return Sequential(*(build_with_weights(build, one, registry, default_args)
                             for one in cfg))
@@ -139,7 +139,7 @@ def build_model(build: Callable[..., Any], cfg: Any, registry: Registry,
 
 
 def initialize_and_load(module: nn.Module) -> None:
-    """Run the class's own ``init_weights``, then load; stands in for it on one module."""
+    """Run the class's own ``init_weights``, then load; replaces it on one module."""
     own = getattr(type(module), 'init_weights', None)
     if own is not None:
         own(module)

@@ -76,7 +76,7 @@ def spellings(names: list[str]) -> list[dict[str, str]]:
 
 
 def prefixes(keys: list[str], names: Mapping[str, str]) -> list[str]:
-    """Return every text that stands in ``keys`` before one of ``names``."""
+    """Return every prefix that ``keys`` have before one of ``names``."""
     found = {}
     for key in keys:
         start = 0
@@ -91,7 +91,7 @@ def prefixes(keys: list[str], names: Mapping[str, str]) -> list[str]:
 
 def select(container: str, tensors: Mapping[str, Tensor], prefix: str,
            names: Mapping[str, str]) -> Selection:
-    """Return what of a container is under ``prefix``, by the module's names."""
+    """Return the tensors of a container under ``prefix``, by the module's names."""
     inside = {key[len(prefix):]: key for key in tensors if key.startswith(prefix)}
     return Selection(container, prefix,
                      {names.get(short, short): tensors[key] for short, key in inside.items()},

@@ -35,7 +35,7 @@ def differing(module: nn.Module, tensors: dict[str, Tensor]) -> list[str]:
 
 @HOOKS.register_module()
 class LoadReportHook(Hook):
-    """Print how a model's weights meet the file that the run names, for any mmseg run.
+    """Print how a model's weights compare with the file that the config names, in any mmseg run.
 
     Before training it is ``load_from``, or the file in the backbone's ``init_cfg`` (ours, or
     stock ``Pretrained``), and the backbone counts. Weights of a resumed run come from its
@@ -46,7 +46,7 @@ class LoadReportHook(Hook):
     priority = 'VERY_HIGH'
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Look whether a checkpoint fills the model that is tested or validated.
+        """Check that a checkpoint fills the model that is tested or validated.
 
         Raises:
             ValueError: it does not.

@@ -1,4 +1,4 @@
-"""Reading checkpoints: mmengine's own load, a hostile one never runs."""
+"""Reading checkpoints as mmengine does, without ever running code in them."""
 from __future__ import annotations
 
 import functools
@@ -113,7 +113,7 @@ def check_bytes(source: Path | IO[bytes]) -> None:
 
 
 def damaged_member(stream: IO[bytes]) -> tuple[str | None, bool]:
-    """Return the first member of a zip that its CRC-32 does not fit, and whether it has any."""
+    """Return a zip's first member that does not match its CRC-32, and whether it has any CRC-32."""
     with zipfile.ZipFile(stream) as archive:
         if not any(member.CRC for member in archive.infolist()):
             return None, False

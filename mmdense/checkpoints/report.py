@@ -1,4 +1,4 @@
-"""What of a backbone a checkpoint fills, and what to change where it does not."""
+"""Which part of a backbone a checkpoint fills, and what to change if that is not all."""
 from __future__ import annotations
 
 from collections import Counter
@@ -18,7 +18,7 @@ HEADS = ('fc', 'head', 'heads', 'classifier', 'last_linear', 'projection_head', 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """How a checkpoint's tensors meet a backbone's.
+    """How a checkpoint's tensors match a backbone's.
 
     Counted are parameters and floating point buffers (BatchNorm's statistics); counters such as
     ``num_batches_tracked`` and index tables are copied where they are there, and not counted.
@@ -86,7 +86,7 @@ class LoadReport:
 
 
 def listing(title: str, items: list[str], most: int = 6) -> str:
-    """Return the first items as a line, with the number of all where some are left out."""
+    """Return the first items as one line, with the total number if some are left out."""
     if title == 'change':
         return '; '.join(items)
     more = f', … ({len(items)} in all)' if len(items) > most else ''
@@ -149,7 +149,7 @@ def compare(found: Selection, target: Mapping[str, Tensor], name: str,
 
 def nothing_fits(checkpoint: Mapping, target: Mapping[str, Tensor], name: str, module: str,
                  prefix: str | None) -> str:
-    """Return the error of a file none of whose names is the backbone's."""
+    """Return the error for a file that has none of the backbone's names."""
     parts = containers(checkpoint)
     if not parts:
         return f'{name} holds no named tensors: its keys are {listing("", list(checkpoint))}'

@@ -1,4 +1,4 @@
-"""Are the numbers of a checkpoint numbers that a network can have?"""
+"""Check the numbers in a checkpoint: floats where a network needs them, and finite."""
 from __future__ import annotations
 
 from collections.abc import Mapping

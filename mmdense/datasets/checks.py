@@ -123,7 +123,7 @@ def _layout(dataset: BaseSegDataset, labels: bool) -> str:
 
 
 def _advice(cls: type, dataset: BaseSegDataset) -> str:
-    """Return the command that makes files which no download holds, where we know of one."""
+    """Return the command that makes files that cannot be downloaded, if we know one."""
     wanted = f'{dataset.ann_file} {dataset.data_prefix.get("seg_map_path")}'
     root = dataset.data_root or '.'
     if cls.__name__ == 'PascalVOCDataset' and 'aug' in wanted.lower():

@@ -20,7 +20,7 @@ _files: dict[int, IO[bytes]] = {}
 
 @contextmanager
 def decoder_messages() -> Iterator[list[str]]:
-    """Fill a list with the lines that tell of damage, written by this process to stderr inside.
+    """Collect in a list the lines about damage that this process writes to stderr inside.
 
     Other lines are passed on to stderr afterwards. Costs about ten microseconds. Stderr is the
     whole process's: two threads must not be inside at once.

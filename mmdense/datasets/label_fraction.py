@@ -186,7 +186,7 @@ class LabelFraction:
 
     @property
     def metainfo(self) -> dict:
-        """What the wrapped dataset says of itself, classes and palette among it."""
+        """The wrapped dataset's metainfo, including classes and palette."""
         return self.dataset.metainfo
 
     def full_init(self) -> None:

@@ -1,4 +1,4 @@
-"""Label maps as they stand in their files: what is wrong with one is told before it is changed.
+"""Label maps as stored in their files: errors are found before anything changes the map.
 
 mmseg takes whatever comes out of a file for 8-bit class numbers: it drops the upper bits of
 larger ones and takes a row of a colour image for a label map. Here both are refused.
@@ -146,7 +146,7 @@ def _reduces(transform: Any, results: dict, path: str) -> bool:
 
 
 def load_label_map(transform: Any, results: dict) -> None:
-    """Do what mmseg's ``LoadAnnotations`` does, on a label map that was checked as it is read.
+    """Load a label map as mmseg's ``LoadAnnotations`` does, and check it while reading.
 
     Args:
         transform: the ``LoadAnnotations``, whose decoder and storage are used.

@@ -9,7 +9,7 @@ from .text_files import read_text
 
 
 def _hint(line: str, folder: str) -> str:
-    """Return what is wrong with a line of which a part names a file, or an empty text."""
+    """Return what is wrong with a line if a part of it names a file, else an empty text."""
     for part, what in ((line.strip('\'" '), 'quotes'),
                        (line.replace('\\', '/'), 'backslashes'),
                        (line.split(',')[0].strip('\'" '), 'columns after a comma'),

@@ -1,4 +1,4 @@
-"""An endless order of samples in which every sample knows its place, so that it can be repeated."""
+"""An endless order of samples; each knows its position, so the order can be repeated."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sized

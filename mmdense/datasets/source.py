@@ -10,7 +10,7 @@ from mmdense.datasets.transforms.multiview import MultiView
 
 
 class WithSource:
-    """``MultiView`` and all after it, as one transform that also keeps what came to it.
+    """``MultiView`` and all transforms after it as one, which also keeps its input.
 
     Adds ``source`` to the packed sample: ``img`` (H, W, C) and, where there are some, ``regions``
     (H, W), on whose pixels the views' boxes are.

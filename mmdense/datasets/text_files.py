@@ -1,4 +1,4 @@
-"""Text files that others wrote: in which letters, or one clear error."""
+"""Text files written by others: find their encoding, or give one clear error."""
 from __future__ import annotations
 
 import codecs

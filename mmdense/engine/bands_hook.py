@@ -1,4 +1,4 @@
-"""One clear error instead of a stack for images of other bands than the network was built for."""
+"""One clear error, not a stack trace, for images with other bands than the network's."""
 from __future__ import annotations
 
 from functools import partial
@@ -33,7 +33,7 @@ def refuse_other_bands(convolution: nn.Conv2d, inputs: tuple[Tensor, ...], name:
 
 
 def refuse_other_mean(preprocessor: nn.Module, inputs: tuple) -> None:
-    """Raise if a data preprocessor's mean is not of one number, nor of one per band.
+    """Raise unless a data preprocessor's mean has one number, or one per band.
 
     Raises:
         ValueError: with both numbers and the setting.

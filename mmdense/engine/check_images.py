@@ -54,7 +54,7 @@ class Looked:
 
 
 def innermost(dataset: Any, index: int) -> tuple[Any, int]:
-    """Return the dataset without wrappers, and the index in it, that ``dataset[index]`` is of."""
+    """Return the innermost dataset and the index in it that ``dataset[index]`` comes from."""
     while True:
         if isinstance(dataset, ConcatDataset):
             part, index = dataset._get_ori_dataset_idx(index)
@@ -159,7 +159,7 @@ def check_values(looked: Looked, preprocessor: nn.Module) -> Iterator[Finding]:
 
 
 def _mask_folder(path: str, root: str) -> str | None:
-    """Return the first folder below ``root`` on the way to ``path`` that is named as of masks."""
+    """Return the first folder from ``root`` to ``path`` that is named like a folder of masks."""
     below = os.path.relpath(path, root) if root else path
     return next((part for part in os.path.dirname(below).split(os.sep)
                  if part.lower() in _MASK_FOLDERS), None)

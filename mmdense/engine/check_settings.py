@@ -22,7 +22,7 @@ FALLING = ('Cosine', 'Poly', 'Exponential', 'OneCycle')
 
 
 def has_bf16() -> bool | None:
-    """Whether this CPU multiplies bfloat16 by itself; None where it does not say."""
+    """Whether this CPU has instructions for bfloat16; None if it does not say."""
     try:
         lines = re.findall(r'^(?:flags|Features)\s*:(.*)$', CPUINFO.read_text(), re.MULTILINE)
     except OSError:
@@ -49,7 +49,7 @@ def check_precision(cfg: Config, amp: bool) -> Iterator[Finding]:
 
 
 def _stop(part: dict) -> float:
-    """Return where a schedule has done what it does, in its own unit; inf if it says nothing."""
+    """Return where a schedule ends, in its own unit; inf if it does not say."""
     begin = part.get('begin', 0)
     if part.get('milestones'):
         return max(part['milestones'])

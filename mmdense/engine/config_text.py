@@ -1,4 +1,4 @@
-"""The config in a checkpoint, the text of a program, read without running it, and compared."""
+"""The config text in a checkpoint: read without running it, and compared."""
 from __future__ import annotations
 
 import ast

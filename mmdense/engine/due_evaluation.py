@@ -1,4 +1,4 @@
-"""An evaluation that a kill took away is made up for when the run is resumed."""
+"""An evaluation that was lost in a kill is repeated when the run is resumed."""
 from __future__ import annotations
 
 from mmengine.runner import EpochBasedTrainLoop, Runner
@@ -15,7 +15,7 @@ def note_evaluation(runner: Runner) -> None:
 
 
 def evaluation_is_due(runner: Runner) -> bool:
-    """Whether the weights would have been evaluated by now, and their checkpoint knows of none.
+    """Whether the weights should have been evaluated by now but, by their checkpoint, were not.
 
     A checkpoint is written before the evaluation of the same iteration: what is resumed from it
     would go on without that evaluation, and with a best value or a counter that lacks it.

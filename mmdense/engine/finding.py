@@ -1,4 +1,4 @@
-"""What a look at a config before its run has to say."""
+"""What a check of a config before its run found."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the answer: whether it fits, what was looked at, and what it says."""
+    """One line of the answer: whether it fits, what was checked, and the text."""
     fits: bool
     subject: str
     text: str

@@ -1,4 +1,4 @@
-"""End a run whose loss is no number any more, before it costs time and good checkpoints."""
+"""End a run whose loss is nan or infinite, before it costs time and good checkpoints."""
 from __future__ import annotations
 
 import math

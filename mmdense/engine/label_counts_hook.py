@@ -37,7 +37,7 @@ def dataset_of(runner: Runner, part: str) -> Any:
 
 @HOOKS.register_module()
 class LabelCountsHook(Hook):
-    """Log the share of ignored pixels and the classes that never occur, a line for each dataset.
+    """Log the share of ignored pixels and the classes that never occur, one line per dataset.
 
     Before a training up to 200 label maps are read, of the training set (if a segmentor is
     trained) and of the validation set; an evaluation counts those that it reads. Every runner

@@ -1,4 +1,4 @@
-"""``--cfg-options``: as they were typed, where the config has a place for them, or an error."""
+"""``--cfg-options``: taken as typed; one that the config has no place for is an error."""
 from __future__ import annotations
 
 import argparse

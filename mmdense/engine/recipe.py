@@ -49,7 +49,7 @@ class RunFacts:
 
     @property
     def batch(self) -> int:
-        """Images an optimiser step, over all processes."""
+        """Images per optimiser step, over all processes."""
         return self.per_process * self.processes * self.accumulation
 
     @property
@@ -79,7 +79,7 @@ def read_facts(cfg: Config, processes: int | None = None) -> RunFacts:
 
 
 def require_images(model: dict, facts: RunFacts, fewest: int) -> None:
-    """Look whether a queue can hold keys of other images than the query's own.
+    """Check that a queue can hold keys of other images than the query's own.
 
     Raises:
         ValueError: there are fewer than ``fewest`` images; the loss would be 0 or next to it.

@@ -1,4 +1,4 @@
-"""A run that goes on: what has changed since its checkpoint, and what becomes of it."""
+"""Resuming a run: what has changed since its checkpoint, and what follows from each change."""
 from __future__ import annotations
 
 import re
@@ -128,7 +128,7 @@ def follow_schedule(runner: Runner, checkpoint: dict) -> None:
 
 
 def place_sampler(runner: Runner, meta: Mapping, changes: Changes) -> None:
-    """Let the sampler go on where the run was, and say what becomes of its place."""
+    """Let the sampler continue at the run's position, and say what happens to the order."""
     loader = runner.train_dataloader
     sampler, was = loader.sampler, meta.get('data', {})
     batch, processes = loader.batch_size, get_world_size()

@@ -52,7 +52,7 @@ def loaders(cfg: Config) -> Iterator[tuple[str, dict]]:
 
 
 def fit_workers(cfg: Config) -> None:
-    """Take away what a loader without workers cannot have, and log it."""
+    """Remove settings that a loader without workers cannot have, and log it."""
     for name, loader in loaders(cfg):
         if loader.get('num_workers', 0) or not isinstance(loader, dict):
             continue

@@ -1,4 +1,4 @@
-"""Tell, at the end of a training run, which images were passed over."""
+"""Log, at the end of a training run, which images were skipped."""
 from __future__ import annotations
 
 import logging
@@ -39,7 +39,7 @@ def marked_images(dataset: UnlabelledDataset, marks: torch.Tensor) -> list[str]:
 
 @HOOKS.register_module()
 class SkippedImagesHook(Hook):
-    """Log which images ``on_error='skip'`` passed over, and of which the decoder spoke of damage.
+    """Log which images ``on_error='skip'`` skipped, and which the decoder reported as damaged.
 
     The marks of all processes are put together, so every process must have the hook. Of skipped
     images it says nothing with ``on_error='raise'``, of damage only where there was some. Damage

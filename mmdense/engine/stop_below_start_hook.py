@@ -54,7 +54,7 @@ class StopBelowStartHook(Hook):
         self.training = True
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Measure the start, once every hook is ready; or what a kill took away."""
+        """Measure the start once every hook is ready, or repeat an evaluation lost in a kill."""
         if self.began:
             return
         self.began = True

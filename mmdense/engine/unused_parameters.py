@@ -1,4 +1,4 @@
-"""Which trained parameters the loss does not reach: they keep their start and nobody notices."""
+"""Which trained parameters get no gradient: they silently keep their initial values."""
 from __future__ import annotations
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What lets any model train on several processes, and a config made for GPUs on CPU ones too."""
+"""Wrappers that let any model train on several processes, with GPUs or without."""
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What any feature map is to be seen against: the position prior and the resolution ceiling."""
+"""Reference values for any feature map: the position prior and the resolution ceiling."""
 from __future__ import annotations
 
 import torch
@@ -21,7 +21,7 @@ def upsample(scores: Tensor, h: int, w: int, size: tuple[int, int]) -> Tensor:
 
 
 def ceiling(histograms: Tensor, h: int, w: int, size: tuple[int, int]) -> Tensor:
-    """Return (H, W): what cells that know the classes of their own pixels give.
+    """Return (H, W): the prediction of cells that know the classes of their own pixels.
 
     Args:
         histograms: (h*w, C) class counts of the cells, of ``cell_histograms``.

@@ -1,4 +1,4 @@
-"""The layer to take, chosen without a look at the images that are scored."""
+"""The best layer, chosen without the images that are scored."""
 from __future__ import annotations
 
 import torch

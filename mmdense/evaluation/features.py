@@ -30,7 +30,7 @@ def normalise(preprocessor: nn.Module, images: Tensor) -> Tensor:
 
 
 def by_size(images: Sequence[Tensor]) -> Iterable[tuple[list[int], Tensor]]:
-    """Group images (C, H, W) of any sizes: yield numbers and a batch (n, C, H, W) per size."""
+    """Group images (C, H, W) by size: yield their indices and a batch (n, C, H, W) per size."""
     groups: dict[torch.Size, list[int]] = {}
     for number, image in enumerate(images):
         groups.setdefault(image.shape, []).append(number)

@@ -1,4 +1,4 @@
-"""What of the classes the labels of memory and queries hold, before anything is measured."""
+"""Which classes occur in the labels of memory and queries, before anything is measured."""
 from __future__ import annotations
 
 from mmdense.datasets.label_counts import LabelCounts

@@ -1,4 +1,4 @@
-"""What features are worth without a single label: correspondence, effective rank, spread."""
+"""Measures of features without labels: correspondence, effective rank, spread."""
 from __future__ import annotations
 
 import math

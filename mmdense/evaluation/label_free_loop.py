@@ -1,4 +1,4 @@
-"""Evaluation in the middle of training where there is not a single label."""
+"""Evaluation during training without any labels."""
 from __future__ import annotations
 
 import torch

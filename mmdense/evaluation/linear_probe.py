@@ -1,4 +1,4 @@
-"""A linear classifier on frozen cells: what of the classes is linear in the features."""
+"""A linear classifier on frozen cells: how well the features separate the classes linearly."""
 from __future__ import annotations
 
 import math

@@ -43,7 +43,7 @@ def decimals(protocol: str) -> int:
 
 
 def baselines(memory: LayerMaps, queries: LayerMaps, num_classes: int) -> dict[str, float]:
-    """Return what the mIoU (per cent) of any features is to be seen against.
+    """Return the reference values for the mIoU (per cent) of any features.
 
     Only the labels and the size of the maps enter.
 

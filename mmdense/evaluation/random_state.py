@@ -1,4 +1,4 @@
-"""Evaluation in the middle of training must leave no trace in the random state."""
+"""Evaluation during training must not change the random state."""
 from __future__ import annotations
 
 import random

@@ -1,4 +1,4 @@
-"""How well cheap signals rank checkpoints, against the linear probe that takes labels and time."""
+"""How well cheap signals rank checkpoints, compared with a linear probe on labels."""
 from __future__ import annotations
 
 import json

@@ -1,4 +1,4 @@
-"""From whatever a backbone returns to maps (B, C, h, w), and the one of them that is taken."""
+"""Turns what a backbone returns into maps (B, C, h, w), and chooses one of them."""
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Options of a config: as words of a command line, and such that scale its schedule."""
+"""Options of a config: as command-line words, and those that scale its schedule."""
 from __future__ import annotations
 
 import copy

@@ -190,7 +190,7 @@ def missing(steps: Sequence[Step]) -> list[Step]:
 def run_chains(chains: Sequence[Sequence[Step]], root: Path,
                run: Callable[[list[str], Path], None], say: Callable[[str], None],
                done: Callable[[int], None] = lambda steps: None) -> list[str]:
-    """Run what chains of steps still need; return what failed, a text each.
+    """Run what chains of steps still need; return what failed, one text each.
 
     A chain ends with its first failure; the next ones go on.
 

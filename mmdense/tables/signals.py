@@ -1,4 +1,4 @@
-"""Which other number of a checkpoint goes with its linear mIoU."""
+"""Which other metrics of a checkpoint correlate with its linear mIoU."""
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -83,7 +83,7 @@ class Step:
 
     @property
     def title(self) -> str:
-        """What a person calls it."""
+        """The step's name in messages."""
         return f'{self.row}, seed {self.seed}, {self.name}'
 
     def result(self) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""What DetCon_B's contrast of regions costs above its networks.
+"""Cost of DetCon_B's contrast of regions on top of its networks.
 
     python tools/benchmarks/detcon_step.py --depth 50 --size 224 --batch 64 --amp
     python tools/benchmarks/detcon_step.py --depth 18 --size 128 --kind clustered

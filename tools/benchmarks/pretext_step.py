@@ -1,4 +1,4 @@
-"""What DenseCL's pretext costs above its encoders: MMDense beside MMPretrain.
+"""Cost of DenseCL's pretext task on top of its encoders: MMDense beside MMPretrain.
 
     python tools/benchmarks/pretext_step.py --depth 50 --size 224 --batch 16
 

@@ -105,7 +105,7 @@ def _choose_pages(pages: Sequence[tifffile.TiffPage], channels: int,
 
 
 def _is_alpha(page: tifffile.TiffPage) -> bool:
-    """Whether the fourth of a colour page's bands is its alpha channel, or not said to be else."""
+    """Whether the fourth band of a colour page is alpha, or not said to be anything else."""
     return page.samplesperpixel == 4 and tuple(page.extrasamples) in ((), (1,), (2,))
 
 
@@ -184,7 +184,7 @@ def _load_array(data: bytes) -> np.ndarray | None:
 
 def decode(data: bytes, channels: int, page: int | None = None,
            array_file: bool = False) -> np.ndarray | None:
-    """Return (H, W, bands) with the file's own numbers, or None where it makes no sense.
+    """Return (H, W, bands) with the file's own numbers, or None if it cannot be decoded.
 
     Pictures (JPEG, PNG, …) have ``channels`` bands already where that is 1 or 3. Three bands of a
     TIFF become BGR, more keep their order, as those of arrays do.

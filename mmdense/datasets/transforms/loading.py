@@ -39,7 +39,7 @@ def _why_not(path: str, reason: OSError) -> str:
 
 
 def _ask_for_range(image: np.ndarray) -> str:
-    """Return what to write where nothing says which numbers are black and white."""
+    """Return the setting to write if nothing says which numbers are black and white."""
     low, high = np.nanmin(image), np.nanmax(image)
     if image.dtype.kind == 'f':
         shown = f'{low:.6g}, {high:.6g}'
@@ -186,7 +186,7 @@ def image_size(path: str) -> tuple[int, int]:
 
 def _check_ranges(channels: int, value_range: Range | Sequence[Range] | None,
                   percentiles: Range | None) -> None:
-    """Raise ValueError where a range is none."""
+    """Raise ValueError if a range is not valid."""
     if value_range and percentiles:
         raise ValueError(f'LoadImage: value_range={value_range} and percentiles={percentiles}; '
                          'expected one of them')

@@ -111,7 +111,7 @@ class Photometric(BaseTransform):
         """Return the changed image (h, w, C), of its own type; the given one stays as it is."""
 
     def needs_levels(self, channels: int) -> str:
-        """Return what of it is defined on the levels 0-255 alone, or an empty text."""
+        """Return which part of it needs the levels 0-255, or an empty text."""
         return ''
 
     def transform(self, results: dict) -> dict:

@@ -1,4 +1,4 @@
-"""What every source of regions answers: who owns the cells of a view, and the mean of a region."""
+"""What every source of regions returns: which region owns each cell, and region means."""
 from __future__ import annotations
 
 from dataclasses import dataclass
