@@ -45,20 +45,21 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--protocol', nargs='+', choices=[*PROTOCOLS, 'finetune'],
                         default=['knn'], help='default: knn; finetune trains a segmentor')
     parser.add_argument('--layers', nargs='+', default=['last'], metavar='LAYER',
-                        help='maps: of a ResNet C2 to C5, or the place in what the backbone '
+                        help='maps: C2 to C5 of a ResNet, or an index in what the backbone '
                              'returns; default: last, the one that is trained')
     parser.add_argument('--stride', type=int,
-                        help="of the maps in pixels: finer ones are averaged, a ResNet's coarser "
-                             "ones dilated; 0 = the network's own; default: test_cfg.stride or 8")
+                        help="stride of the maps in pixels: finer ones are averaged, a ResNet's "
+                             "coarser ones dilated; 0 = the network's own; default: "
+                             'test_cfg.stride or 8')
     parser.add_argument('--no-recalibrate-bn', action='store_true',
                         help='keep the BatchNorm statistics of the checkpoint')
     parser.add_argument('--clusters', type=int, default=500,
-                        help='of overcluster, matched many to one (default: 500)')
+                        help='clusters of overcluster, matched many to one (default: 500)')
     parser.add_argument('--cache', metavar='DIR', help='folder that keeps extracted features')
     parser.add_argument('--seed', type=int, default=0,
-                        help='of cells, views, probes and the random network')
+                        help='seed of cells, views, probes and the random network')
     parser.add_argument('--no-random', action='store_true',
-                        help='without a random network beside the checkpoint')
+                        help='do not measure a random network beside the checkpoint')
     parser.add_argument('--json', metavar='FILE', help='also write the results to a file')
     parser.add_argument('--predictions', metavar='DIR',
                         help='folder for predictions of the first query images: of the linear '

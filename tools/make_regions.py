@@ -47,11 +47,11 @@ def option(text: str) -> tuple[str, Any]:
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('images', metavar='IMAGES', help='folder of images, searched to the bottom')
+    parser.add_argument('images', metavar='IMAGES', help='folder of images, with its subfolders')
     parser.add_argument('out', metavar='OUT', help='folder of the region files')
     parser.add_argument('--method', choices=list(METHODS), default='fh')
     parser.add_argument('--options', type=option, nargs='+', default=[], metavar='NAME=VALUE',
-                        help="the method's, see docs/regions.md; values are JSON")
+                        help="options of the method, see docs/regions.md; values are JSON")
     parser.add_argument('--load', type=option, nargs='+', default=[], metavar='NAME=VALUE',
                         help='how images are read, as in the pipeline: channels, value_range, '
                         'percentiles, page, see docs/images.md; values are JSON')

@@ -25,7 +25,7 @@ def parse_args() -> argparse.Namespace:
                         help='where shapes/ and shapes_objects/ go (default: data)')
     parser.add_argument('--objects', type=int, default=0, metavar='N',
                         help='number of object-centric images (default: none)')
-    parser.add_argument('--seed', type=int, default=0, help='of both sets (default: 0)')
+    parser.add_argument('--seed', type=int, default=0, help='seed of both sets (default: 0)')
     return parser.parse_args()
 
 

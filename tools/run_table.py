@@ -43,9 +43,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--budget', type=float, default=1.0,
                         help='share of every schedule, such as 0.1 for a rehearsal')
     many = parser.add_mutually_exclusive_group()
-    many.add_argument('--processes', type=int, help='of a training (default: 2)')
+    many.add_argument('--processes', type=int, help='processes per training (default: 2)')
     many.add_argument('--gpus', nargs='+', type=int, metavar='NUMBER',
-                      help='a row and seed on each of these at once, with one process')
+                      help='GPUs: one row and seed on each of these at once, with one process')
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument('--add', nargs='+', default=[], metavar='FILE',
                         help='results.json of other runs of the table: their rows and seeds are '

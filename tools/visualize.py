@@ -49,8 +49,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--cell', type=cell, metavar='X,Y',
                         help='pixel whose cell is compared with all; the middle by default')
     parser.add_argument('--stride', type=int, default=8,
-                        help="of the map in pixels: a finer one is averaged, a ResNet's coarser "
-                             "one dilated; 0 = the network's own")
+                        help="stride of the map in pixels: a finer one is averaged, a ResNet's "
+                             "coarser one dilated; 0 = the network's own")
     parser.add_argument('--out-index', type=out_index,
                         help='which map: its place in what the backbone returns, of a ResNet also '
                              'C2 to C5; default: the one that is trained')

@@ -111,8 +111,8 @@ def _advice(model: nn.Module, checkpoint: Mapping, name: str, report: LoadReport
     if not found.complete:
         return '' if set(found.hints) <= set(report.hints) else '; '.join(found.hints)
     if any(key.split('.')[0] == 'backbone' for key in report.missing):
-        return (f'the file has the backbone {found.place}, where it is not looked for: as '
-                'model.backbone.init_cfg.checkpoint a training finds it, tools/evaluate.py too')
+        return (f'the file has the backbone {found.place}, where this command does not look; '
+                'training (model.backbone.init_cfg.checkpoint) and tools/evaluate.py find it there')
     if any(name.endswith('conv_seg.weight') for name, *_ in report.mismatched):
         return ('the file is of a segmentor with another number of classes: measure it with the '
                 'config that it was trained with')

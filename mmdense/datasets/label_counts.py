@@ -91,7 +91,7 @@ class LabelCounts:
         line = (f'{line}; {shown[0]} is the only one of {number} classes that occurs, so any '
                 'network scores well')
         if self.ignored:
-            line += ('. 255 is ignored: masks of 0 and 255 are to be written with the numbers of '
+            line += ('. 255 is ignored: rewrite masks of 0 and 255 with the numbers of '
                      f'the classes, 0..{number - 1}')
         suspect = learnt or number > 2 or self.ignored > 0
         if self.maps > FEW_MAPS and suspect and not allow_one_class:

@@ -97,7 +97,8 @@ def label_fraction(names: Sequence[str], fraction: Fraction | str, seed: int,
     if groups is None:
         groups = [''] * len(names)
     if len(groups) != len(names):
-        raise ValueError(f'{len(groups)} groups for {len(names)} names; expected one group a name')
+        raise ValueError(f'{len(groups)} groups for {len(names)} names; expected one group per '
+                         'name')
     return [names[number] for number in draw(groups, fraction, seed)]
 
 

@@ -49,8 +49,8 @@ def refuse_other_mean(preprocessor: nn.Module, inputs: tuple) -> None:
         raise ValueError(
             f'images have {bands} channels, but mean of the data_preprocessor '
             f'({type(preprocessor).__name__}) has {mean.numel()} numbers: give it one mean and std '
-            'a channel (tools/check.py measures them; for a segmentor of more than three bands '
-            "take type='mmdense.MultibandSegDataPreProcessor')")
+            'per channel (tools/check.py measures them; for a segmentor of more than three '
+            "bands take type='mmdense.MultibandSegDataPreProcessor')")
 
 
 def watch_bands(model: nn.Module) -> None:

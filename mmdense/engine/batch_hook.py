@@ -35,9 +35,9 @@ def refuse_no_batch(loader: DataLoader) -> None:
         return
     images = len(loader.sampler)
     raise ValueError(
-        f'an epoch has no iteration: {len(loader.dataset)} images give a process {images}, fewer '
-        f'than train_dataloader.batch_size={batch}, and drop_last=True leaves out what fills no '
-        f'batch; use a batch_size of at most {images}, or train_dataloader.drop_last=False')
+        f'an epoch has no iteration: {len(loader.dataset)} images give each process {images}, '
+        f'fewer than train_dataloader.batch_size={batch}, and drop_last=True drops what does not '
+        f'fill a batch; use a batch_size of at most {images}, or train_dataloader.drop_last=False')
 
 
 def refuse_one_value(module: nn.Module, inputs: tuple[Tensor, ...], name: str, batch: int) -> None:
@@ -49,7 +49,7 @@ def refuse_one_value(module: nn.Module, inputs: tuple[Tensor, ...], name: str, b
     x = inputs[0]
     if module.training and x.numel() == x.shape[1]:
         raise ValueError(
-            f'a training batch of one image (train_dataloader.batch_size={batch} a process): '
+            f'a training batch of one image (train_dataloader.batch_size={batch} per process): '
             f'BatchNorm {name} gets a single value per channel, {tuple(x.shape)}, which has no '
             'variance; use a batch_size of 2 or more, train_dataloader.drop_last=True if it is '
             "the epoch's last batch, or norm_cfg=dict(type='GN', num_groups=32)")

@@ -71,7 +71,7 @@ def check_data(cfg: Config, facts: RunFacts) -> Iterator[Finding]:
         yield Finding(size <= np.median(sides), 'crop',
                       f'views of {size} px from images of {int(np.median(sides))} px (shorter '
                       'side, median)' + ('' if size <= np.median(sides) else
-                                         ': views are blown up, make them smaller'))
+                                         ': views are upsampled, make them smaller'))
 
 
 def check_method(model: dict, facts: RunFacts) -> Iterator[Finding]:

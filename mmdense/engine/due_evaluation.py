@@ -33,6 +33,6 @@ def make_up_evaluation(runner: Runner) -> None:
     """Evaluate once, before the first iteration of a resumed run, if that is due."""
     if runner.val_loop is not None and evaluation_is_due(runner):
         runner.logger.info(f'the checkpoint of iteration {runner.iter} was written before its '
-                           'evaluation, which is made up for now')
+                           'evaluation, which is done now')
         with kept_random_state():
             runner.val_loop.run()

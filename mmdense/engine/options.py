@@ -35,8 +35,8 @@ class ConfigOptions(argparse.Action):
         for word in values:
             key, equals, text = word.partition('=')
             if not (key and equals):
-                parser.error(f'{option_string} {word}: expected KEY=VALUE (a value with blanks '
-                             'stands in quotes)')
+                parser.error(f'{option_string} {word}: expected KEY=VALUE (put a value with blanks '
+                             'in quotes)')
             options[key] = text
         setattr(namespace, self.dest, options)
 
@@ -137,12 +137,12 @@ def check_options(cfg: Config, keys: Sequence[str]) -> None:
         top = key.split('.')[0]
         if top in KNOWN_KEYS:
             continue
-        why = (f"'{top}' is a variable of the config that is used up when options come"
+        why = (f"'{top}' is a variable inside the config, already used when options come"
                if top in cfg else f"the config has no '{top}' and nothing reads it")
         found = _meant(cfg, key)
         more = f', … ({len(found)} in all)' if len(found) > 5 else ''
         complaints.append(f'{key} changes nothing: {why}' + (
-            f'; meant is perhaps {", ".join(found[:5])}{more}' if found else ''))
+            f'; perhaps you meant {", ".join(found[:5])}{more}' if found else ''))
     if complaints:
         raise ValueError('--cfg-options ' + '\n'.join(complaints))
 

@@ -44,7 +44,7 @@ def refuse_other_weights(model: nn.Module, checkpoint: Mapping, changes: Changes
     raise ValueError(
         f'--resume: {len(other)} tensors of the model are not those of {name}, such as '
         f'{listing("", other, 2)}; changed since: {changed}. Resume with the settings of the run, '
-        'or begin another one in a --work-dir of its own')
+        'or start a new run in another --work-dir')
 
 
 def refuse_other_kind(runner: Runner, checkpoint: Mapping, changes: Changes, name: str) -> None:
@@ -152,7 +152,7 @@ def place_sampler(runner: Runner, meta: Mapping, changes: Changes) -> None:
         say(f'resuming: {images} images -> {sampler.size}: their order is a new one from here on, '
             f'at position {start}')
     elif changed:
-        say(f'{line}the order of images goes on at position {start} (epoch {start // images}), '
+        say(f'{line}the order of images continues at position {start} (epoch {start // images}), '
             'none is left out or repeated')
 
 

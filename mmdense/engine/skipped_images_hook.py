@@ -52,8 +52,8 @@ class SkippedImagesHook(Hook):
         for dataset in unlabelled_datasets(runner.train_dataloader.dataset):
             damaged = marked_images(dataset, dataset.warned)
             if damaged:
-                print_log(f'{len(damaged)} of {len(dataset)} images are damaged, by what their '
-                          'decoder wrote, and were used as it gave them (tools/check.py --files '
+                print_log(f'{len(damaged)} of {len(dataset)} images are damaged, as their '
+                          'decoder says, and were used as decoded (tools/check.py --files '
                           f'lists all): {name_some(damaged, _MOST_NAMES)}', logger='current',
                           level=logging.WARNING)
             if dataset.on_error != 'skip':

@@ -38,5 +38,5 @@ class MultibandSegDataPreProcessor(SegDataPreProcessor):
         if bands != self.mean.numel():
             raise ValueError(f'images have {bands} bands, but mean and std have '
                              f'{self.mean.numel()} numbers: give the data_preprocessor one of each '
-                             'a band (tools/check.py measures them)')
+                             'per band (tools/check.py measures them)')
         return super().forward(data, training)

@@ -35,7 +35,7 @@ def check_finetuning(cfg: Config, name: str, checkpoint: str) -> None:
                          "dict(type='mmdense.PretrainedBackbone', checkpoint=None)")
     for path in (name, checkpoint):
         if not Path(path).is_file():
-            raise FileNotFoundError(f'finetune needs files of this machine, and {path} is none')
+            raise FileNotFoundError(f'finetune needs local files; {path} is not one')
 
 
 def _given(row: Row, seed: int, checkpoint: str) -> Step:

@@ -39,7 +39,7 @@ def format_options(options: dict[str, Any], where: str) -> list[str]:
         except ValueError:
             back = None, word
         if back != value or type(back) is not type(value):
-            raise ValueError(f'{where}: {key}={value!r} cannot be said on a command line; '
+            raise ValueError(f'{where}: {key}={value!r} cannot be given on a command line; '
                              'expected a number, a plain string, True, False, None or a list of '
                              'such. Write a config with it')
         words.append(f'{key}={word}')

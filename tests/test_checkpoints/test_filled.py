@@ -106,7 +106,8 @@ def run(tool: str, config: str, checkpoint: str, folder: Path, work: Path, *word
     pytest.param('stem', "set backbone.type='ResNetV1c'", id='stem'),
     pytest.param('no_head', r'missing: auxiliary_head \(\d+\)', id='no-head'),
     pytest.param('classes', r'of another shape, such as decode_head.conv_seg.weight: \[2, 8, 1, 1\]'
-                 r' in the file, \[3, 8, 1, 1\] in the model\n.*another number of classes', id='classes',
+                 r' in the file, \[3, 8, 1, 1\] in the model\n.*another number of classes',
+                 id='classes',
                  marks=pytest.mark.situation(
                      'weights', '`test.py`: a checkpoint with another number of classes', 'error',
                      'both shapes of the last layer'))])
@@ -142,7 +143,7 @@ def test_augmentation_hides_nothing(folder, tmp_path):
 @pytest.mark.parametrize('tool', ['test', 'visualize'])
 def test_frozen_features_need_the_backbone(folder, tmp_path, tool):
     with pytest.raises(ValueError, match=r'(?s)of DenseCL \(backbone.*without prefix.*'
-                       'evaluate.py too'):
+                       'evaluate.py find it there'):
         run(tool, 'pretrain', 'torchvision', folder, tmp_path)
 
 

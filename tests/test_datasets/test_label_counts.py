@@ -48,7 +48,7 @@ def test_a_single_class(labels, classes, learnt):
 
 
 def test_masks_of_0_and_255_are_told_what_to_do():
-    assert 'masks of 0 and 255 are to be written' in counted(HALF).judge(True)[1]
+    assert 'rewrite masks of 0 and 255' in counted(HALF).judge(True)[1]
     assert 'masks of 0 and 255' not in counted(ZERO).judge(True)[1]
 
 

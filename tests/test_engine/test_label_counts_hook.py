@@ -68,7 +68,7 @@ def test_a_run_says_once_what_its_labels_hold(tmp_path, good, said):
                        'before the first step: one class in all masks, and what to write instead')
 def test_training_on_a_single_class_does_not_start(tmp_path, good, one_class):
     with pytest.raises(ValueError, match='labels of the train dataset: 21 maps, 75.0% of the .* '
-                                         'blue is the only one of 3 .* masks of 0 and 255 are to'):
+                                         'blue is the only one of 3 .* rewrite masks of 0 and 255'):
         segmentor(tmp_path, one_class, good).train()
 
 

@@ -69,7 +69,7 @@ def test_a_value_that_is_no_text_stays(cfg):
 
 
 @pytest.mark.parametrize('option, meant', [
-    pytest.param('iterations=1', r"'iterations' is a variable of the config that is used up .*"
+    pytest.param('iterations=1', r"'iterations' is a variable inside the config, already used .*"
                  r'train_cfg.max_iters, train_cfg.val_interval, param_scheduler.1.end$',
                  id='variable', marks=pytest.mark.situation(
                      'settings', '`--cfg-options iterations=1`, a variable of the config', 'error',
@@ -82,7 +82,7 @@ def test_a_value_that_is_no_text_stays(cfg):
         'settings', '`--cfg-options max_iters=1`', 'error', '`train_cfg.max_iters` is meant')),
     pytest.param('crop_size=(9,9)', r'model.data_preprocessor.size|pipeline', id='crop'),
     pytest.param('num_classes=3', r'model.decode_head.num_classes', id='classes'),
-    pytest.param('train_pipeline.0.type=X', r'perhaps train_dataloader.dataset.pipeline',
+    pytest.param('train_pipeline.0.type=X', r'perhaps you meant train_dataloader.dataset.pipeline',
                  id='pipeline'),
     pytest.param('batch_size=2', 'train_dataloader.batch_size', id='batch'),
     pytest.param('train_dataloadr.batch_size=2', 'train_dataloader.batch_size$', id='spelling'),

@@ -164,7 +164,7 @@ def test_what_a_checkpoint_cannot_go_on_with_is_named(work_dir, options, message
                        'the position is said')
 def test_a_changed_batch_goes_on_at_the_place_of_the_run(work_dir, lines):
     done = train(work_dir, 'train_dataloader.batch_size=6')
-    assert 'resuming: 4 images x 1 processes -> 6 x 1: the order of images goes on at position ' \
+    assert 'resuming: 4 images x 1 processes -> 6 x 1: the order of images continues at position ' \
            '32 (epoch 2), none is left out or repeated' in lines
     assert done['meta']['data']['position'] == 32 + 4 * 6
     # and once more: the first iterations had another batch

@@ -154,7 +154,7 @@ default_hooks = dict(checkpoint=dict(by_epoch=True, interval=1))
 @pytest.mark.situation('settings', '`drop_last=True` and fewer images than a batch', 'error',
                        'images, batch size, and the ways out')
 def test_an_epoch_without_a_batch_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r'13 images give a process 13, fewer than '
+    with pytest.raises(ValueError, match=r'13 images give each process 13, fewer than '
                                          r'train_dataloader.batch_size=16, .*at most 13'):
         train(tmp_path, 'train_dataloader.batch_size=16', changes=EPOCHS)
     assert train(tmp_path, 'train_dataloader.batch_size=13', changes=EPOCHS)['meta']['iter'] == 2

@@ -41,7 +41,7 @@ def test_damage_that_the_decoder_speaks_of_is_counted(tmp_path):
     for index in [*range(4), 3]:
         dataset[index]
     assert said(dataset) == [
-        '1 of 4 images are damaged, by what their decoder wrote, and were used as it gave them '
+        '1 of 4 images are damaged, as their decoder says, and were used as decoded '
         f'(tools/check.py --files lists all): {tmp_path}/bad.tif']
 
 

@@ -44,7 +44,7 @@ def test_without_a_config_of_its_own_a_row_is_measured_with_its_options(table):
     ("'wider', pretrain='pretrain.py'", "'wider', pretrain='no.py'", "row 'wider', pretrain: no "
      "config 'no.py', looked for .*no.py"),
     ("'model.queue.size': 8", "'randomness.seed': 8", "'randomness.seed' is set by the table"),
-    ("'model.queue.size': 8", "'model.queue': {'size': 8}", 'cannot be said on a command line'),
+    ("'model.queue.size': 8", "'model.queue': {'size': 8}", 'cannot be given on a command line'),
     ("'random', pretrain=None", "'random', pretrain=None, options={'a': 1}", 'pretrain is None'),
     ("config='pretrain.py', protocols", 'protocols', 'random weights of which network'),
     ("'correspondence'", "'speed'", "protocols has 'speed'; expected some of"),
