@@ -53,5 +53,6 @@ WEIGHT_INITIALIZERS = _child('weight initializer', 'WEIGHT_INITIALIZERS', 'check
 DATASETS = _child('dataset', 'DATASETS', 'datasets')
 DATA_SAMPLERS = _child('data sampler', 'DATA_SAMPLERS', 'datasets')
 TRANSFORMS = _child('transform', 'TRANSFORMS', 'datasets')
-HOOKS = _child('hook', 'HOOKS', 'engine')
+FUNCTIONS = _child('function', 'FUNCTIONS', 'datasets')
+HOOKS = _child('hook', 'HOOKS', 'engine', 'evaluation', 'checkpoints')
 LOOPS = _child('loop', 'LOOPS', 'evaluation')

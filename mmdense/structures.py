@@ -1,19 +1,33 @@
 """What travels with the views: of one image (`ViewSample`), and of a batch (`Views`)."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor
+from torch.utils.data import default_collate
+
+
+def stack_images(images: Sequence[Tensor]) -> Tensor:
+    """Stack B images (C, h, w) to (B, C, h, w), in a loader's worker into shared memory.
+
+    Raises:
+        ValueError: they differ in shape; the message names two shapes.
+    """
+    shapes = sorted({tuple(image.shape) for image in images})
+    if len(shapes) > 1:
+        raise ValueError(f'images of one batch differ in shape (C, h, w): {shapes[0]} and '
+                         f'{shapes[1]}; end the pipeline at one size and channel count')
+    return default_collate(list(images))
 
 
 def stack_regions(maps: Sequence[Tensor]) -> Tensor:
     """Stack region maps (h, w) to (B, h, w): uint8 if all of them are, else int32."""
     if any(regions.dtype != torch.uint8 for regions in maps):
         maps = [regions.int() for regions in maps]
-    return torch.stack(tuple(maps))
+    return default_collate(list(maps))
 
 
 class ViewSample(BaseDataElement):
@@ -38,7 +52,8 @@ class Views:
         boxes: (V, B, 4) float32, half-open source pixels (x0, y0, x1, y1).
         flips: (V, B) bool, True where a view is mirrored left to right.
         index: (B,) int64, one number per image (of the file, not of its place in a dataset).
-        regions: None, or V maps (B, h, w) int32; 0 is no region.
+        regions: None, or V maps (B, h, w), 0 is no region; int32, or as collated uint8 where none
+            of their ids is above 255.
         num_regions: the highest id in them, where it is known.
     """
 
@@ -54,9 +69,25 @@ class Views:
         regions = None if self.regions is None else [self.regions[view] for view in order]
         return Views(self.boxes[order], self.flips[order], self.index, regions, self.num_regions)
 
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Views:
+        regions = None if self.regions is None else [change(maps) for maps in self.regions]
+        return Views(change(self.boxes), change(self.flips), change(self.index), regions,
+                     self.num_regions)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Views:
+        """Return it on ``device``, region ids as int32."""
+        moved = self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+        if moved.regions is not None:   # what goes to the GPU is a quarter in 8 bits
+            moved.regions = [maps.int() for maps in moved.regions]
+        return moved
+
+    def pin_memory(self) -> Views:
+        """Return it in page-locked memory; a data loader's ``pin_memory`` calls this."""
+        return self._each(Tensor.pin_memory)
+
     @classmethod
-    def collate(cls, samples: Sequence[ViewSample], device: torch.device | str = 'cpu') -> Views:
-        """Stack the samples of B images, view by view, on ``device``.
+    def collate(cls, samples: Sequence[ViewSample]) -> Views:
+        """Stack the samples of B images, view by view.
 
         Raises:
             ValueError: some images have a region map and some have none.
@@ -69,10 +100,10 @@ class Views:
         regions = num_regions = None
         if with_regions:
             maps = zip(*(sample.regions for sample in samples), strict=True)
-            regions = [stack_regions(view).to(device).int() for view in maps]
+            regions = [stack_regions(view) for view in maps]
             counts = [sample.get('num_regions') for sample in samples]
             num_regions = None if None in counts else max(counts)
-        return cls(boxes=torch.stack([s.boxes for s in samples], 1).to(device),
-                   flips=torch.stack([s.flips for s in samples], 1).to(device),
-                   index=torch.tensor([s.index for s in samples]).to(device),
+        return cls(boxes=torch.stack([s.boxes for s in samples], 1),
+                   flips=torch.stack([s.flips for s in samples], 1),
+                   index=torch.tensor([s.index for s in samples]),
                    regions=regions, num_regions=num_regions)

@@ -23,7 +23,11 @@ sys.meta_path.insert(0, Blocker())
 '''
 
 IMPORT_ALL = '''
-import importlib, pkgutil, mmdense
+import importlib, pkgutil, sys, mmdense
+early = {'mmpretrain', 'mmseg.datasets', 'mmseg.models', 'timm', 'torchvision', 'matplotlib', 'numba',
+         'scipy', 'skimage', 'sklearn'} & set(sys.modules)
+assert not early, early
+assert mmdense.models.DenseCL and mmdense.datasets.UnlabelledDataset
 names = [m.name for m in pkgutil.walk_packages(mmdense.__path__, 'mmdense.')]
 for name in names:
     importlib.import_module(name)
@@ -37,6 +41,8 @@ def python(code: str, *blocked: str, cwd) -> subprocess.CompletedProcess:
                           capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.situation('processes', '`import mmdense` in any process', 'works', 'neither models nor '
+                       'datasets of mmseg and mmpretrain come with it, before a config names one')
 def test_every_module_imports_without_compiled_mmcv(repo):
     done = python(IMPORT_ALL, 'mmcv.ops', 'mmcv._ext', cwd=repo)
     assert done.returncode == 0, done.stderr

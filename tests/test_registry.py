@@ -36,3 +36,12 @@ def test_each_registry_is_a_child_of_mmengines_and_imports_its_modules(kind):
     child = OURS[kind]
     assert child.scope == 'mmdense' and child.parent is getattr(mmengine.registry, kind)
     assert child._locations and all(name.startswith('mmdense.') for name in child._locations)
+
+
+@pytest.mark.parametrize('kind', OURS)
+def test_what_a_registry_imports_at_the_first_look_up_has_all_of_its_components(kind):
+    child = OURS[kind]
+    child.import_from_location()
+    ours = [cls.__module__ for cls in child.module_dict.values()
+            if cls.__module__.startswith('mmdense.')]
+    assert ours and all(module.startswith(tuple(child._locations)) for module in ours)

@@ -31,6 +31,19 @@ def test_collate_stacks_regions_of_each_view():
     assert views.regions[1][:, 0, 0].tolist() == [10, 13]
 
 
+def test_on_the_device_region_ids_are_int32():
+    one = sample(1)
+    one.regions = [torch.full((3, 4), 200, dtype=torch.uint8)]
+    one.set_metainfo(dict(num_regions=200))
+    views = Views.collate([one, one])
+    moved = views.to('cpu')
+    assert views.regions[0].dtype == torch.uint8 and moved.regions[0].dtype == torch.int32
+    assert moved.regions[0].eq(200).all() and moved.num_regions == 200
+    for name in ('boxes', 'flips', 'index'):
+        assert torch.equal(getattr(moved, name), getattr(views, name))
+    assert Views.collate([sample(0)]).to('cpu').regions is None
+
+
 def test_collate_names_the_image_without_regions():
     with pytest.raises(ValueError, match='1 of 2 images.*7.jpg has none'):
         Views.collate([sample(0, True), sample(7)])

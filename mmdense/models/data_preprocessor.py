@@ -8,25 +8,12 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from mmdense.registry import MODELS
-from mmdense.structures import Views
-
-
-def stack_images(images: Sequence[Tensor]) -> Tensor:
-    """Stack B images (C, h, w) to (B, C, h, w).
-
-    Raises:
-        ValueError: they differ in shape; the message names two shapes.
-    """
-    shapes = sorted({tuple(image.shape) for image in images})
-    if len(shapes) > 1:
-        raise ValueError(f'images of one batch differ in shape (C, h, w): {shapes[0]} and '
-                         f'{shapes[1]}; end the pipeline at one size and channel count')
-    return torch.stack(list(images))
+from mmdense.structures import Views, ViewSample, stack_images
 
 
 @MODELS.register_module()
 class ViewsPreprocessor(BaseDataPreprocessor):
-    """Stack views, move them to the device, swap channels and normalise in float32.
+    """Move views to the device, swap channels and normalise in float32.
 
     Args:
         mean, std: one number a channel, on the images' scale (0-255), in the order after the swap
@@ -72,21 +59,27 @@ class ViewsPreprocessor(BaseDataPreprocessor):
         """Return normalised ``inputs`` and their ``data_samples``, on the device.
 
         Args:
-            data: ``inputs`` is a list over V of lists over B of images (C, h, w), as PackViews and
-                mmengine's ``pseudo_collate`` give it, with ``data_samples`` a list of B
-                ``ViewSample``; or a list of B images or a batch (B, C, H, W), whose
-                ``data_samples`` pass through.
+            data: ``inputs`` is a list of V tensors (B, C, h, w) and ``data_samples`` their `Views`,
+                as :func:`mmdense.datasets.collate.collate_views` makes them; or ``inputs`` is a
+                list of B images (C, H, W) or a batch (B, C, H, W), whose ``data_samples`` pass
+                through.
             training: no matter.
 
         Returns:
             ``inputs``: V tensors (B, C, h, w) float32 and ``data_samples``: `Views`; or one tensor
             (B, C, H, W).
+
+        Raises:
+            ValueError: views that were not stacked where they were made.
         """
-        inputs, samples = self.cast_data(data['inputs']), data.get('data_samples')
-        if isinstance(inputs, Tensor):
-            return dict(inputs=self.normalise(inputs), data_samples=self.cast_data(samples))
-        if isinstance(inputs[0], Tensor):
-            batch = self.normalise(stack_images(inputs))
-            return dict(inputs=batch, data_samples=self.cast_data(samples))
-        views = [self.normalise(stack_images(view)) for view in inputs]
-        return dict(inputs=views, data_samples=Views.collate(samples, self.device))
+        samples = data.get('data_samples')
+        if isinstance(samples, list) and samples and isinstance(samples[0], ViewSample):
+            raise ValueError('ViewsPreprocessor: the views of a batch come image by image, a file '
+                             "descriptor for each of their tensors: set collate_fn=dict("
+                             "type='mmdense.collate_views') in the data loader")
+        inputs = self.cast_data(data['inputs'])
+        if isinstance(samples, Views):
+            return dict(inputs=[self.normalise(view) for view in inputs],
+                        data_samples=samples.to(self.device, self._non_blocking))
+        images = inputs if isinstance(inputs, Tensor) else stack_images(inputs)
+        return dict(inputs=self.normalise(images), data_samples=self.cast_data(samples))

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mmdense.datasets.collate import collate_views
 from mmdense.evaluation.monitor_hook import evaluating
 from mmdense.evaluation.random_state import kept_random_state
 from mmdense.models.cell_regions import CellRegions, carry_cells
@@ -126,8 +127,7 @@ def see_regions(model: DetCon, sample: dict) -> SeenRegions:
     geometry = sample['data_samples']
     with evaluating(model), torch.no_grad(), kept_random_state():
         torch.manual_seed(max(geometry.index, 0))
-        batch = model.data_preprocessor(dict(inputs=[[view] for view in sample['inputs']],
-                                             data_samples=[geometry]))
+        batch = model.data_preprocessor(collate_views([sample]))
         images, views = model.choose(batch['inputs'], batch['data_samples'])
         net = deciding_net(model)
         maps = [model.encode(view, net) for view in images]

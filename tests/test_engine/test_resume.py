@@ -23,7 +23,7 @@ model = dict(_delete_=True, **config(queue=dict(size=24, own_image='masked', ini
                                      data_preprocessor=dict(type='mmdense.ViewsPreprocessor')))
 view = [dict(type='mmdense.RandomResizedCrop', size=40), dict(type='mmdense.RandomFlip'),
         dict(type='mmdense.ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)]
-train_dataloader = dict(dataset=dict(
+train_dataloader = dict(collate_fn=dict(type='mmdense.collate_views'), dataset=dict(
     _delete_=True, type='mmdense.UnlabelledDataset', data_root='images', pipeline=[
         dict(type='mmdense.SeedSample'), dict(type='mmdense.LoadImage'),
         dict(type='mmdense.MultiView', views=[view, view], num_views=[1, 1]),

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
 from mmengine.logging import MessageHub
 from mmengine.runner import Runner
 from references import tiny
 from references.known_backbones import KNOWN
 from torch.utils.data import Dataset
 
+from mmdense.datasets import collate_views
 from mmdense.evaluation import monitor_hook
 from mmdense.evaluation.monitor_hook import FeatureMonitorHook, batch_statistics
 from mmdense.registry import DATASETS
@@ -50,7 +50,7 @@ def test_statistics_are_in_the_log_line_and_the_log_file(tmp_path):
         experiment_name=tmp_path.name, randomness=dict(seed=0),
         train_dataloader=dict(dataset=dict(type='mmdense.TwoViews'), batch_size=4, num_workers=0,
                               sampler=dict(type='InfiniteSampler', shuffle=False),
-                              collate_fn=dict(type='pseudo_collate')),
+                              collate_fn=dict(type='mmdense.collate_views')),
         train_cfg=dict(type='IterBasedTrainLoop', max_iters=4, val_interval=100),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
         log_processor=dict(by_epoch=False),
@@ -71,7 +71,7 @@ def test_nothing_changes_but_the_log(tmp_path):
     modes = [module.training for module in model.modules()]
     before = {key: value.clone() for key, value in model.state_dict().items()}
     hub = MessageHub.get_instance(tmp_path.name)
-    data = pseudo_collate([TwoViews()[0], TwoViews()[1]])
+    data = collate_views([TwoViews()[0], TwoViews()[1]])
     states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
     hook = FeatureMonitorHook(interval=3)
     for iteration in range(3):

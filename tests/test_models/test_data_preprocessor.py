@@ -5,6 +5,7 @@ import pytest
 import torch
 from mmengine.dataset import Compose, pseudo_collate
 
+from mmdense.datasets import collate_views
 from mmdense.models.data_preprocessor import ViewsPreprocessor
 from mmdense.registry import MODELS
 from mmdense.structures import Views
@@ -12,7 +13,8 @@ from mmdense.structures import Views
 MEAN, STD = [10., 20., 30.], [2., 4., 8.]
 
 
-def batch(size: int = 4, regions: bool = False, channels: int = 3) -> tuple[dict, list[dict]]:
+def batch(size: int = 4, regions: bool = False, channels: int = 3,
+          collate=collate_views) -> tuple[dict, list[dict]]:
     """Collated samples of two views (12x16 and 8x8), and the view dicts that they were made of."""
     views = [[dict(type='mmdense.RandomResizedCrop', size=side), dict(type='mmdense.RandomFlip')]
              for side in ((12, 16), 8)]
@@ -26,7 +28,7 @@ def batch(size: int = 4, regions: bool = False, channels: int = 3) -> tuple[dict
         if regions:
             results['regions'] = np.random.randint(0, 9, (30, 40))
         made.append(make(results))
-    return pseudo_collate([pack(results) for results in made]), [r['views'] for r in made]
+    return collate([pack(results) for results in made]), [r['views'] for r in made]
 
 
 @pytest.mark.parametrize('regions', [False, True])
@@ -51,6 +53,12 @@ def test_views_are_stacked_swapped_and_normalised(regions, channels_last):
             if regions:
                 assert (views.regions[v][b].numpy() == view['regions']).all()
     assert (views.regions is not None) == regions
+
+
+def test_views_that_come_image_by_image_are_refused():
+    data, _ = batch(collate=pseudo_collate)
+    with pytest.raises(ValueError, match=r"collate_fn=dict\(type='mmdense\.collate_views'\)"):
+        ViewsPreprocessor()(data)
 
 
 def test_without_swap_and_with_other_channel_counts_the_order_stays():

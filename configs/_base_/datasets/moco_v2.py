@@ -1,8 +1,10 @@
 """Two views of an image as MoCo v2 makes them (2003.04297, sec. 3; DenseCL does the same).
 
 A dataset's pipeline is ``load``, what its images need, and ``views_224`` or, milder and ours,
-``views_96`` or ``views_64``.
+``views_96`` or ``views_64``. Batches are stacked where they are made.
 """
+train_dataloader = dict(collate_fn=dict(type='mmdense.collate_views'), pin_memory=True)
+
 load = [dict(type='mmdense.SeedSample'), dict(type='mmdense.LoadImage')]
 
 crop = dict(type='mmdense.RandomResizedCrop', area=(0.2, 1.0), aspect=(3 / 4, 4 / 3))
