@@ -3,8 +3,12 @@ from __future__ import annotations
 
 import copy
 import functools
+import os
+import resource
+import sys
 import warnings
 from importlib import metadata
+from multiprocessing.queues import Queue
 from typing import Any
 
 #: import name -> distributions that provide it, the maintained OneDL one first, and the oldest
@@ -232,6 +236,44 @@ def _with_label_counts(run: Any) -> Any:
     return counted
 
 
+#: descriptors that no run of ours exceeds; some systems' hard limit is a thousand million
+MOST_DESCRIPTORS = 65536
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process, and the workers that it will start, open as many files as it may.
+
+    torch sends a file descriptor for each tensor of a batch. The usual soft limit of 1024 is for
+    programs that use ``select``; the hard one is what the system allows.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def end_mute_workers() -> None:
+    """Let a data loader's worker end that cannot hand over a batch, and with it the run.
+
+    Python's queues print why (no descriptors, no shared memory left) and go on without it; torch's
+    loader waits for that batch for ever.
+    """
+    tell = Queue._on_queue_feeder_error
+    if hasattr(tell, '__wrapped__'):
+        return
+
+    @functools.wraps(tell)
+    def tell_or_end(error: BaseException, content: Any) -> None:
+        from torch.utils.data import get_worker_info
+        if get_worker_info() is None:
+            tell(error, content)
+            return
+        print(f'data loader worker (process {os.getpid()}) cannot hand over its batch: {error}',
+              file=sys.stderr, flush=True)
+        os._exit(1)
+    Queue._on_queue_feeder_error = staticmethod(tell_or_end)
+
+
 def setup() -> None:
     """Apply all changes to other packages; called once when ``mmdense`` is imported."""
     check_versions()
@@ -242,3 +284,5 @@ def setup() -> None:
     keep_texts_unrun()
     install_backbone_weights()
     install_label_checks()
+    raise_descriptor_limit()
+    end_mute_workers()

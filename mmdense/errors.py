@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import sys
 import time
@@ -16,11 +17,39 @@ from .files import NO_SPACE
 #: one frame of a printed stack: its file, its line of code, and what marks the place in it
 FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line .*\n {4}(?P<line>.*)\n(?: {4}.*\n)*',
                    re.MULTILINE)
+#: what torch says when a data loader's worker is gone
+DEAD_WORKER = re.compile(r'DataLoader worker \(pid(?:\(s\))? (?P<pid>[\d, ]+)\) '
+                         r'(?:is killed by signal: (?P<signal>[\w ]+)|exited unexpectedly)')
 PACKAGE = f'{Path(__file__).resolve().parent}{os.sep}'
+
+
+def _dead_worker(error: BaseException) -> str | None:
+    """Return which worker of a data loader ended, and what that is most often due to, or None."""
+    # its signal, if any, is in the first of two errors
+    found = DEAD_WORKER.search(str(error.__cause__)) or DEAD_WORKER.search(str(error))
+    # it may have ended while its last batch was fetched
+    fetching = isinstance(error, (OSError, EOFError)) and any(
+        frame.filename.endswith('resource_sharer.py')
+        for frame in traceback.extract_tb(error.__traceback__))
+    if found is None and not fetching:
+        return None
+    room = shutil.disk_usage('/dev/shm')
+    causes = {'Killed': 'the system ends processes so when memory runs out (dmesg names it)',
+              'Bus error': f'/dev/shm is full ({room.free:,} of {room.total:,} bytes are free now; '
+                           'docker run --shm-size gives more)'}
+    signal_name = found and found['signal']
+    cause = causes.get(signal_name) or 'look above for its message; if there is none, ' \
+                                       f'{", or ".join(causes.values())}'
+    number = f'(process {found["pid"]}) ' if found else ''
+    return (f"a data loader's worker {number}ended ({signal_name or 'by itself'}): {cause}; fewer "
+            'num_workers or a smaller batch_size take less')
 
 
 def _worker_message(error: BaseException) -> str | None:
     """Return what we said inside a data loader's worker, from the text that torch makes of it."""
+    dead = _dead_worker(error)
+    if dead is not None:
+        return dead
     frames = list(FRAME.finditer(str(error)))
     if 'Original Traceback' not in str(error) or not frames:
         return None
@@ -67,6 +96,8 @@ def run_command(main: Callable[[], None]) -> None:
             print('interrupted', file=sys.stderr, flush=True)
         sys.exit(130)
     except Exception as error:
+        # torch raises from it once more for each worker that is gone, here as well
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         message = user_message(error)
         if message is None or debug:
             raise

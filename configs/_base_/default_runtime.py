@@ -14,6 +14,7 @@ default_hooks = dict(
     visualization=dict(type='SegVisualizationHook'),
     iteration_seed=dict(type='mmdense.IterationSeedHook'),
     batch_of_one=dict(type='mmdense.BatchOfOneHook'),
+    descriptors=dict(type='mmdense.DescriptorsHook'),
     bands=dict(type='mmdense.BandsHook'))
 
 # without a GPU, tools/train.py takes gloo instead of nccl
