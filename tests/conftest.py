@@ -33,6 +33,14 @@ def _fresh_start():
     DefaultScope._instance_dict.update(scopes)
 
 
+@pytest.fixture(autouse=True, scope='session')
+def _own_cache(tmp_path_factory):
+    """Lists of images are kept where the tests end, those of commands too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('MMDENSE_CACHE', str(tmp_path_factory.mktemp('cache')))
+        yield
+
+
 @pytest.fixture(scope='session')
 def repo() -> Path:
     """The repository's root."""

@@ -22,7 +22,7 @@ def _hint(line: str, folder: str) -> str:
 
 
 def read_list(ann_file: str, folder: str) -> list[str]:
-    """Return the paths named in a list file, one per line, relative to ``folder`` or absolute.
+    """Return the names in a list file, one per line: paths relative to ``folder`` or absolute.
 
     Line ends are those of any system; empty lines are passed over.
 
@@ -52,4 +52,4 @@ def read_list(ann_file: str, folder: str) -> list[str]:
             f'{where}: {len(absent)} of {len(paths)} images are not there: '
             f'{name_some([os.path.abspath(path) for path in absent])}; expected one path per line, '
             f'with its suffix, relative to {os.path.abspath(folder)}{_hint(first, folder)}')
-    return paths
+    return lines

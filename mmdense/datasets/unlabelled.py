@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import mmseg.datasets  # noqa: F401  (registers the stock datasets that a config may wrap)
@@ -21,43 +21,23 @@ from .checks import (
     absent_files,
     check_dataset_paths,
     name_some,
-    why_no_folder,
     without_pipelines,
 )
 from .decoder_messages import decoder_messages
-from .lists import read_list
+from .listing import list_folder, list_named
+from .path_list import PathList, Samples, kept_file, shared_paths
 from .transforms.loading import IMAGE_SUFFIXES, ImageReadError
 
 _TOLD_AT_ONCE = 5
 
 
 def find_images(folder: str, recursive: bool = True) -> list[str]:
-    """Return the image files in ``folder``, sorted; hidden files are passed over.
-
-    Links to folders are followed, each folder once.
+    """Return the image files in ``folder``, as :func:`list_folder` lists them.
 
     Raises:
-        FileNotFoundError: no such folder, or no image in it.
+        OSError: as :func:`list_folder`.
     """
-    problem = why_no_folder(folder)
-    if problem:
-        raise FileNotFoundError(f'images were looked for in {os.path.abspath(folder)}, {problem}; '
-                                'expected a folder of images (data_root, data_prefix.img_path)')
-    found, others, seen = [], Counter(), set()
-    for at, folders, files in os.walk(folder, followlinks=True):
-        seen.add(os.path.realpath(at))
-        folders[:] = [name for name in folders if recursive and not name.startswith('.')
-                      and os.path.realpath(os.path.join(at, name)) not in seen]
-        found += [os.path.join(at, name) for name in files
-                  if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith('.')]
-        others.update(os.path.splitext(name)[1] for name in files)
-    if not found:
-        where = 'and the folders below it' if recursive else '(recursive=False)'
-        there = ', '.join(f'{count} *{suffix}' for suffix, count in others.most_common(3))
-        raise FileNotFoundError(f'no image in {os.path.abspath(folder)} {where}; expected files '
-                                f'named {", ".join("*" + suffix for suffix in IMAGE_SUFFIXES)}'
-                                + (f'; there are {there}' if there else ''))
-    return sorted(found)
+    return [os.path.join(folder, name) for name in list_folder(folder, recursive).names]
 
 
 def _parts(dataset_cfg: dict) -> Iterator[dict]:
@@ -121,6 +101,8 @@ class UnlabelledDataset(BaseDataset):
             same on every run when the pipeline begins with ``mmdense.SeedSample``).
         max_errors: with ``'skip'``, how many different files may be unreadable, by default 1 % of
             the set but at least 10; counted over all workers of a process.
+        serialize_data: keep a pickle of each sample, as mmengine's datasets do, instead of one
+            list of paths that the processes of a machine share.
         **kwargs: see mmengine's ``BaseDataset``.
 
     Raises:
@@ -131,7 +113,7 @@ class UnlabelledDataset(BaseDataset):
     def __init__(self, data_root: str | None = None, data_prefix: dict | None = None,
                  ann_file: str = '', dataset: dict | None = None, pipeline: Sequence[dict] = (),
                  recursive: bool = True, on_error: str = 'raise', max_errors: int | None = None,
-                 **kwargs: Any) -> None:
+                 serialize_data: bool = False, **kwargs: Any) -> None:
         if on_error not in ('raise', 'skip'):
             raise ValueError(
                 f"UnlabelledDataset: on_error={on_error!r}; expected 'raise' or 'skip'")
@@ -144,18 +126,26 @@ class UnlabelledDataset(BaseDataset):
         self.wrapped, self.recursive = dataset, recursive
         self.on_error, self.max_errors = on_error, max_errors
         super().__init__(ann_file=ann_file, data_root=data_root or '', data_prefix=prefix,
-                         pipeline=list(pipeline), **kwargs)
+                         pipeline=list(pipeline), serialize_data=serialize_data, **kwargs)
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> Sequence[dict]:
         """Return one dict with ``img_path`` for each image."""
         folder = self.data_prefix.get('img_path') or self.data_root
+        where = os.path.realpath(folder)
         if self.wrapped is not None:
-            paths = wrapped_images(self.wrapped)
+            paths = PathList.pack('', wrapped_images(self.wrapped))
         elif self.ann_file:
-            paths = read_list(self.ann_file, folder)
+            kept = kept_file(where, os.path.realpath(self.ann_file))
+            paths = shared_paths(kept, folder, partial(list_named, self.ann_file, folder))
         else:
-            paths = find_images(folder, self.recursive)
-        return [dict(img_path=path) for path in paths]
+            kept = kept_file(where, self.recursive, IMAGE_SUFFIXES)
+            paths = shared_paths(kept, folder, partial(list_folder, folder, self.recursive))
+        return list(Samples(paths)) if self.serialize_data else Samples(paths)
+
+    def _get_unserialized_subset(self, indices: int | Sequence[int]) -> Sequence[dict]:
+        if isinstance(self.data_list, Samples) and isinstance(indices, Sequence):
+            return Samples(self.data_list.paths.take(indices))
+        return super()._get_unserialized_subset(indices)
 
     def full_init(self) -> None:
         """List the images and make room for the marks of unreadable ones."""

@@ -79,9 +79,32 @@ def test_list_file(tmp_path):
     assert paths_of(dataset) == wanted
 
 
-def test_samples_are_held_in_arrays(folder):
-    dataset = UnlabelledDataset(data_root=str(folder))
-    assert dataset.data_list == [] and isinstance(dataset.data_bytes, np.ndarray)
+@pytest.mark.parametrize('pickled', [False, True])
+def test_subsets_are_as_mmengine_makes_them(folder, pickled):
+    def made(**settings):
+        return UnlabelledDataset(data_root=str(folder), serialize_data=pickled, **settings)
+    everything = paths_of(made())
+    assert len(everything) == 12
+    for indices, wanted in ((5, everything[:5]), (-3, everything[-3:]), (0, []),
+                            ([7, 0, -1], [everything[7], everything[0], everything[-1]])):
+        if indices or not pickled:      # mmengine cannot pickle nothing
+            assert paths_of(made(indices=indices)) == wanted
+        dataset = made()
+        subset = dataset.get_subset(indices)
+        assert paths_of(subset) == wanted and len(dataset) == 12
+        dataset.get_subset_(indices)
+        assert paths_of(dataset) == wanted
+    assert made().get_data_info(-1) == dict(img_path=everything[-1], sample_idx=11)
+    with pytest.raises(IndexError):
+        made().get_data_info(12)
+
+
+def test_a_subclass_may_filter_samples(folder):
+    class Even(UnlabelledDataset):
+        def filter_data(self):
+            return [sample for sample in self.data_list if int(sample['img_path'][-6:-4]) % 2 == 0]
+    dataset = Even(data_root=str(folder), indices=[1, 2])
+    assert [path[-6:] for path in paths_of(dataset)] == ['02.png', '04.png']
 
 
 def voc(root, split):
