@@ -42,7 +42,7 @@ def python(code: str, *blocked: str, cwd) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.situation('processes', '`import mmdense` in any process', 'works', 'models and '
-                       'datasets of mmseg and mmpretrain come with the first name of a config, not before')
+                       'datasets of mmseg and mmpretrain come with a config that names one')
 def test_every_module_imports_without_compiled_mmcv(repo):
     done = python(IMPORT_ALL, 'mmcv.ops', 'mmcv._ext', cwd=repo)
     assert done.returncode == 0, done.stderr

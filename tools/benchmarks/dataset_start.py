@@ -1,4 +1,4 @@
-"""Time and memory until a folder of images is ready to train on, ours and torchvision's ImageFolder.
+"""Time and memory until a folder of images is ready to train on, beside torchvision's ImageFolder.
 
     python tools/benchmarks/dataset_start.py                            # 20,000 images
     python tools/benchmarks/dataset_start.py --images 1280000 --root /scratch
