@@ -7,8 +7,13 @@ import os
 import resource
 import sys
 import warnings
+from collections.abc import Callable
 from importlib import metadata
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from multiprocessing.queues import Queue
+from types import ModuleType
 from typing import Any
 
 #: import name -> distributions that provide it, the maintained OneDL one first, and the oldest
@@ -179,31 +184,63 @@ def install_backbone_weights() -> None:
         registries += registry.children.values()
 
 
+def when_imported(name: str, change: Callable[[], None]) -> None:
+    """Call ``change`` once a module is imported, however it is; now if it is already.
+
+    What changes a package that takes seconds to import waits for those who need it.
+    """
+    if name in sys.modules:
+        change()
+        return
+
+    class Finder(MetaPathFinder):
+        def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+            if fullname != name:
+                return None
+            sys.meta_path.remove(self)
+            spec = find_spec(name)
+            run = spec.loader.exec_module
+
+            def run_and_change(module: ModuleType) -> None:
+                run(module)
+                change()
+            spec.loader.exec_module = run_and_change
+            return spec
+    sys.meta_path.insert(0, Finder())
+
+
+def _wrap(*methods: tuple[type, str, Callable]) -> None:
+    """Put ``wrapper(method)`` in the place of each (class, name of a method, wrapper), once."""
+    for cls, name, wrapper in methods:
+        method = getattr(cls, name)
+        if not getattr(method, 'of_mmdense', False):
+            wrapped = functools.wraps(method)(wrapper(method))
+            wrapped.of_mmdense = True
+            setattr(cls, name, wrapped)
+
+
 def install_label_checks() -> None:
-    """Check label maps as they stand in their files, and count the classes they show.
+    """Check label maps as they stand in their files.
 
     mmseg's ``LoadAnnotations`` makes 8-bit numbers of whatever the decoder gives before anything
     looks at it, and does not know the number of classes; a mask of 0 and 255 is one class to it.
     mmcv's own, on a dataset of mmseg's, applies neither ``reduce_zero_label`` nor ``label_map``.
-    So the samples of mmseg's datasets say what their labels may be, both transforms read them with
-    :func:`mmdense.datasets.label_maps.load_label_map`, and every runner has a
-    :class:`~mmdense.engine.LabelCountsHook`.
+    So the samples of mmseg's datasets say what their labels may be, and both transforms read them
+    with :func:`mmdense.datasets.label_maps.load_label_map`.
     """
     from mmcv.transforms import LoadAnnotations
-    from mmengine.runner import FlexibleRunner, Runner
     from mmseg.datasets import BaseCDDataset, BaseSegDataset, transforms
-    for cls, name, wrap in (
-            (BaseSegDataset, 'get_data_info', _with_classes),
-            (BaseCDDataset, 'get_data_info', _with_classes),
-            (LoadAnnotations, '_load_seg_map', _checked_where_known),
-            (transforms.LoadAnnotations, '_load_seg_map', _checked),
-            *((kind, name, _with_label_counts) for kind in (Runner, FlexibleRunner)
-              for name in ('train', 'val', 'test'))):
-        method = getattr(cls, name)
-        if not getattr(method, 'of_mmdense', False):
-            wrapped = functools.wraps(method)(wrap(method))
-            wrapped.of_mmdense = True
-            setattr(cls, name, wrapped)
+    _wrap((BaseSegDataset, 'get_data_info', _with_classes),
+          (BaseCDDataset, 'get_data_info', _with_classes),
+          (LoadAnnotations, '_load_seg_map', _checked_where_known),
+          (transforms.LoadAnnotations, '_load_seg_map', _checked))
+
+
+def install_label_counts() -> None:
+    """Count the classes that label maps show: every runner has a ``LabelCountsHook``."""
+    from mmengine.runner import FlexibleRunner, Runner
+    _wrap(*((kind, name, _with_label_counts) for kind in (Runner, FlexibleRunner)
+            for name in ('train', 'val', 'test')))
 
 
 def _with_classes(get_data_info: Any) -> Any:
@@ -283,6 +320,7 @@ def setup() -> None:
     install_reader()
     keep_texts_unrun()
     install_backbone_weights()
-    install_label_checks()
+    install_label_counts()
+    when_imported('mmseg.datasets', install_label_checks)
     raise_descriptor_limit()
     end_mute_workers()

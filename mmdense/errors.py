@@ -40,9 +40,10 @@ def _dead_worker(error: BaseException) -> str | None:
     signal_name = found and found['signal']
     cause = causes.get(signal_name) or 'look above for its message; if there is none, ' \
                                        f'{", or ".join(causes.values())}'
-    number = f'(process {found["pid"]}) ' if found else ''
-    return (f"a data loader's worker {number}ended ({signal_name or 'by itself'}): {cause}; fewer "
-            'num_workers or a smaller batch_size take less')
+    number = f' (process {found["pid"]})' if found else ''
+    how = f' by the signal {signal_name}' if signal_name else ''
+    return (f"a data loader's worker{number} ended{how}: {cause}; fewer num_workers or a smaller "
+            'batch_size take less')
 
 
 def _worker_message(error: BaseException) -> str | None:
@@ -86,6 +87,7 @@ def run_command(main: Callable[[], None]) -> None:
     stack is shown as well.
     """
     debug = os.environ.get('MMDENSE_DEBUG') == '1'
+    heard_children = None
     try:
         main()
     except KeyboardInterrupt:
@@ -97,7 +99,7 @@ def run_command(main: Callable[[], None]) -> None:
         sys.exit(130)
     except Exception as error:
         # torch raises from it once more for each worker that is gone, here as well
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        heard_children = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         message = user_message(error)
         if message is None or debug:
             raise
@@ -107,3 +109,6 @@ def run_command(main: Callable[[], None]) -> None:
             time.sleep(10)
         print(f'error: {message}', file=sys.stderr, flush=True)
         sys.exit(1)
+    finally:
+        if heard_children is not None:
+            signal.signal(signal.SIGCHLD, heard_children)

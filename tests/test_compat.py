@@ -27,7 +27,7 @@ import importlib, pkgutil, sys, mmdense
 early = {'mmpretrain', 'mmseg.datasets', 'mmseg.models', 'timm', 'torchvision', 'matplotlib',
          'numba', 'scipy', 'skimage', 'sklearn'} & set(sys.modules)
 assert not early, early
-assert mmdense.models.DenseCL and mmdense.datasets.UnlabelledDataset
+assert mmdense.models.ViewsPreprocessor and mmdense.datasets.UnlabelledDataset
 names = [m.name for m in pkgutil.walk_packages(mmdense.__path__, 'mmdense.')]
 for name in names:
     importlib.import_module(name)
@@ -128,3 +128,18 @@ def test_mmengines_builder_stays_its_own():
     assert child.build_func is registry.build_from_cfg
     assert registry.Registry('pet', registry.build_model_from_cfg).build_func is (
         registry.build_model_from_cfg)
+
+
+def test_a_change_waits_for_the_import_of_what_it_changes(tmp_path, monkeypatch):
+    (tmp_path / 'slow_package').mkdir()
+    (tmp_path / 'slow_package/__init__.py').write_text('value = 1')
+    monkeypatch.syspath_prepend(tmp_path)
+    done = []
+    finders = list(sys.meta_path)
+    compat.when_imported('slow_package', lambda: done.append(sys.modules['slow_package'].value))
+    assert not done
+    import slow_package  # noqa: F401
+    assert done == [1] and sys.meta_path == finders
+    compat.when_imported('slow_package', lambda: done.append(2))
+    assert done == [1, 2]
+    monkeypatch.delitem(sys.modules, 'slow_package')

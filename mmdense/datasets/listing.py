@@ -53,7 +53,8 @@ def list_folder(folder: str, recursive: bool = True) -> Listing:
         raise FileNotFoundError(f'no image in {os.path.abspath(folder)} {where}; expected files '
                                 f'named {", ".join("*" + suffix for suffix in IMAGE_SUFFIXES)}'
                                 + (f'; there are {there}' if there else ''))
-    return Listing(sorted(found), state)
+    found.sort()
+    return Listing(found, state)
 
 
 def _look_into(folder: str) -> tuple[list[str], list[str], list[str]]:

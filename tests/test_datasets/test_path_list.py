@@ -160,7 +160,7 @@ def test_a_list_of_another_user_is_read_without_writing(folder, listings, monkey
     def refuse(*_, **__):
         raise PermissionError(13, 'Permission denied')
     monkeypatch.setattr(path_list, 'locked', refuse)
-    monkeypatch.setattr(path_list, 'write_whole', refuse)
+    monkeypatch.setattr(path_list, 'whole_file', refuse)
     assert len(UnlabelledDataset(data_root=str(folder))) == 7 and len(listings) == 1
 
 

@@ -106,7 +106,7 @@ def test_features_that_are_not_finite_are_nan_in_the_log(tmp_path):
     hub = MessageHub.get_instance(tmp_path.name)
     FeatureMonitorHook(interval=1).after_train_iter(
         SimpleNamespace(model=model, message_hub=hub, iter=0), 0,
-        pseudo_collate([TwoViews()[0], TwoViews()[1]]))
+        collate_views([TwoViews()[0], TwoViews()[1]]))
     assert {f'train/{name}' for name in NAMES} == set(hub.log_scalars)
     assert all(np.isnan(scalar.current()) for scalar in hub.log_scalars.values())
 
