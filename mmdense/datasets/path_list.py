@@ -128,6 +128,14 @@ def keep(path: Path, paths: PathList, state: State) -> None:
             file.write(part)
 
 
+def cannot_tell(state: State, begin: int) -> str | None:
+    """Return why these times, looked at from ``begin`` (ns) on, would not tell of a change."""
+    times = [when for when, _ in state.values()]
+    if min(times) <= 0:
+        return 'this file system has no times of folders'
+    return 'a folder changed just now' if max(times) + SURE_AFTER > begin else None
+
+
 def shared_paths(path: Path, folder: str, list_now: Callable[[], Listing]) -> PathList:
     """Return the list kept in ``path``; if there is none that still holds, make it and keep it.
 
@@ -150,8 +158,7 @@ def shared_paths(path: Path, folder: str, list_now: Callable[[], Listing]) -> Pa
         try:
             stack.enter_context(locked(path.with_suffix('.lock'), wait=True))
         except OSError as error:
-            problem = f'is not kept for the next start: {error}; set MMDENSE_CACHE to a folder ' \
-                      'that can be written'
+            problem = f'{error}; set MMDENSE_CACHE to a folder that can be written'
         paths = read_kept(path, folder)             # another process may have listed meanwhile
         if paths is not None:
             return paths
@@ -160,18 +167,18 @@ def shared_paths(path: Path, folder: str, list_now: Callable[[], Listing]) -> Pa
         paths = PathList.pack(folder, names)
         del names       # three times as large
         seconds = (time.time_ns() - begin) / 1e9
-        if problem is None and max(when for when, _ in state.values()) + SURE_AFTER > begin:
-            problem = 'is not kept for the next start: a folder changed just now' \
-                if seconds > 5 else ''
-        if problem is None:
+        unsure = cannot_tell(state, begin)
+        if not (problem or unsure):
             try:
                 keep(path, paths, state)
                 paths = read_kept(path, folder) or paths
             except OSError as error:
-                problem = f'is not kept for the next start: {error}'
+                problem = str(error)
     if problem or seconds > 5:
+        reason = problem or unsure
+        end = f'is not kept for the next start: {reason}' if reason else f'is kept in {path}'
         print_log(f'the list of {len(paths):,} images of {os.path.abspath(folder)} took '
-                  f'{seconds:.0f} s and {problem or f"is kept in {path}"}', 'current')
+                  f'{seconds:.0f} s and {end}', 'current')
     return paths
 
 

@@ -131,6 +131,21 @@ def test_what_changed_a_moment_ago_is_not_relied_upon(folder, listings):
     assert len(listings) == 2
 
 
+@pytest.mark.situation('many images', 'a file system whose folders have no times (mounts of object '
+                       'stores)', 'works', 'listed at every start; one line says why where that '
+                       'takes more than 5 seconds')
+def test_folders_without_times_are_listed_at_every_start(folder, listings, monkeypatch):
+    said = []
+    monkeypatch.setattr(path_list, 'print_log', lambda text, *_, **__: said.append(text))
+    os.utime(folder / 'a', (0, 0))
+    assert len(UnlabelledDataset(data_root=str(folder))) == 7
+    clock = iter((10 ** 19, 10 ** 19 + 6 * 10 ** 9))
+    monkeypatch.setattr(path_list.time, 'time_ns', lambda: next(clock))
+    assert len(UnlabelledDataset(data_root=str(folder))) == 7 and len(listings) == 2
+    assert said == [f'the list of 7 images of {folder} took 6 s and is not kept for the next start: '
+                    'this file system has no times of folders']
+
+
 @pytest.mark.parametrize('damage', [
     lambda data: data[:-1], lambda data: b'', lambda data: b'x' * len(data),
     lambda data: data[:-9] + b'\xff' * 9])
