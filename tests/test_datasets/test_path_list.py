@@ -142,8 +142,8 @@ def test_folders_without_times_are_listed_at_every_start(folder, listings, monke
     clock = iter((10 ** 19, 10 ** 19 + 6 * 10 ** 9))
     monkeypatch.setattr(path_list.time, 'time_ns', lambda: next(clock))
     assert len(UnlabelledDataset(data_root=str(folder))) == 7 and len(listings) == 2
-    assert said == [f'the list of 7 images of {folder} took 6 s and is not kept for the next start: '
-                    'this file system has no times of folders']
+    assert said == [f'the list of 7 images of {folder} took 6 s and is not kept for the next '
+                    'start: this file system has no times of folders']
 
 
 @pytest.mark.parametrize('damage', [
