@@ -44,6 +44,16 @@ def test_on_the_device_region_ids_are_int32():
     assert Views.collate([sample(0)]).to('cpu').regions is None
 
 
+def test_every_tensor_is_pinned(monkeypatch):
+    pinned = []
+    monkeypatch.setattr(torch.Tensor, 'pin_memory', lambda self: pinned.append(self) or self)
+    views = Views.collate([sample(0, True), sample(3, True)])
+    again = views.pin_memory()
+    assert isinstance(again, Views) and len(pinned) == 5 and again.num_regions is None
+    for tensor in (views.boxes, views.flips, views.index, *views.regions):
+        assert any(tensor is one for one in pinned)
+
+
 def test_collate_names_the_image_without_regions():
     with pytest.raises(ValueError, match='1 of 2 images.*7.jpg has none'):
         Views.collate([sample(0, True), sample(7)])

@@ -62,8 +62,6 @@ def prepare(cfg: Config, loaders: tuple[str, ...]) -> None:
     fit_workers(cfg)
     for name in loaders:
         if cfg.get(name):
-            if get_device() == 'cpu':       # nothing to copy to, which torch would warn of
-                cfg[name].pop('pin_memory', None)
             check_dataset_paths(cfg[name].dataset, name)
     make_output_folder(cfg.work_dir, 'work_dir')
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.device import get_device
 
 from .launch import count_processes, say
 
@@ -52,8 +53,10 @@ def loaders(cfg: Config) -> Iterator[tuple[str, dict]]:
 
 
 def fit_workers(cfg: Config) -> None:
-    """Remove settings that a loader without workers cannot have, and log it."""
+    """Take away what a loader without workers cannot have, and log it; without a GPU, pinning."""
     for name, loader in loaders(cfg):
+        if get_device() == 'cpu' and isinstance(loader, dict):
+            loader.pop('pin_memory', None)      # nothing to copy to, which torch would warn of
         if loader.get('num_workers', 0) or not isinstance(loader, dict):
             continue
         gone = [key for key in ('persistent_workers', 'prefetch_factor') if loader.get(key)]

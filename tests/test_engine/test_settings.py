@@ -9,7 +9,7 @@ from mmengine.config import Config
 from references.run_tool import experiment, quickly, run_tool
 from references.toy import write_config
 
-from mmdense.engine import launch
+from mmdense.engine import launch, settings
 from mmdense.engine.launch import count_processes
 from mmdense.engine.recipe import schedule
 from mmdense.engine.settings import check_length, fit_workers, scale_learning_rate
@@ -114,6 +114,14 @@ def test_loaders_with_workers_and_memories_are_looked_at(lines):
     fit_workers(cfg)
     assert cfg.train_dataloader.persistent_workers and cfg.val_cfg.memory == {}
     assert [line.partition('.num_workers')[0] for line in lines] == ['val_cfg.memory']
+
+
+@pytest.mark.parametrize('device', ['cpu', 'cuda'])
+def test_memory_is_pinned_for_a_gpu_alone(monkeypatch, device):
+    monkeypatch.setattr(settings, 'get_device', lambda: device)
+    cfg = Config(dict(train_dataloader=dict(num_workers=1, pin_memory=True)))
+    fit_workers(cfg)
+    assert cfg.train_dataloader.get('pin_memory') == (None if device == 'cpu' else True)
 
 
 @pytest.mark.parametrize('option, message', [
