@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,13 @@ def pytest_sessionfinish() -> None:
     gc.unfreeze()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep lists of images where they end with the tests; commands that tests start do so, too."""
+    folder = tempfile.TemporaryDirectory(prefix='mmdense_cache_')
+    config.add_cleanup(folder.cleanup)
+    os.environ['MMDENSE_CACHE'] = folder.name
+
+
 @pytest.fixture(autouse=True)
 def _fresh_start():
     torch.manual_seed(0)
@@ -31,14 +40,6 @@ def _fresh_start():
     # a scope that a test's runner set would change what names mean in the tests after it
     DefaultScope._instance_dict.clear()
     DefaultScope._instance_dict.update(scopes)
-
-
-@pytest.fixture(autouse=True, scope='session')
-def _own_cache(tmp_path_factory):
-    """Lists of images are kept where the tests end, those of commands too."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('MMDENSE_CACHE', str(tmp_path_factory.mktemp('cache')))
-        yield
 
 
 @pytest.fixture(scope='session')
