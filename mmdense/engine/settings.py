@@ -53,7 +53,7 @@ def loaders(cfg: Config) -> Iterator[tuple[str, dict]]:
 
 
 def fit_workers(cfg: Config) -> None:
-    """Remove settings that a loader without workers cannot have, and log it; `pin_memory` on CPU."""
+    """Remove settings that a loader without workers cannot have, and log it; pinning on CPU."""
     for name, loader in loaders(cfg):
         if get_device() == 'cpu' and isinstance(loader, dict):
             loader.pop('pin_memory', None)      # nothing to copy to, which torch would warn of
