@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import torch
 from references.toy import ROOT, write_config
 
@@ -112,3 +113,20 @@ def test_killed_runs_end_with_the_same_weights_bit_for_bit(tmp_path):
         last = 8 if name.startswith('de') else 12
         assert [path.name for path in (tmp_path / name).glob('*.pth')] == [f'iter_{last}.pth']
         assert not list((tmp_path / name).glob('.*.partial'))
+
+
+@pytest.mark.full
+@pytest.mark.situation('lost runs', 'SIGKILL at 20 random moments or more: between iterations, and '
+                       'before or after a file is flushed, renamed or removed', 'works',
+                       'each run resumes and ends with the same weights, bit for bit')
+def test_twenty_kills(tmp_path):
+    write_images(tmp_path / 'images')
+    configs = {'toy': write_config(tmp_path),
+               'densecl': write_config(tmp_path, DENSECL, 'densecl.py')}
+    runs = {name: (config, None) for name, config in configs.items()}
+    runs |= {f'{name}_killed{seed}': (config, seed, *WORKERS)
+             for name, config in configs.items() for seed in range(10, 15)}
+    lives = train_in_lives(tmp_path, runs)
+    assert sum(lives.values()) - len(lives) >= 20
+    for name in lives:
+        assert_same(tmp_path / name.partition('_')[0], tmp_path / name)
