@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-#: (start, stop) -> bool (N, stop - start): which of the keys start … stop - 1 count for which row
+#: (start, stop) -> bool (G, stop - start): which of the keys start … stop - 1 count for which rows;
+#: G = N, or a part of it: then each N / G rows after one another share one
 BlockMask = Callable[[int, int], Tensor]
 
 #: logits held at once: on a CPU about what its second-level caches hold, on a GPU 32 MB
@@ -95,8 +96,11 @@ class LogSumExp(torch.autograd.Function):
         total = torch.zeros_like(shift)
         moment = torch.zeros_like(query) if ctx.needs_input_grad[0] else None
         for at, rows, _, mask, logits in reader.blocks(query, keys):
-            torch.addmm(bias[at], query, rows.t(), alpha=bound, out=logits)
-            hide(logits, mask)
+            if mask is None:
+                torch.addmm(bias[at], query, rows.t(), alpha=bound, out=logits)
+            else:           # what the products are added to holds the mask: no pass of its own
+                grouped(logits, mask).copy_(bias[at].where(mask, -math.inf)[:, None])
+                logits.addmm_(query, rows.t(), alpha=bound)
             if not fixed:
                 shift = follow_highest(logits, shift, total, moment)
             total += logits.exp2_().sum(1, keepdim=True)
@@ -121,10 +125,9 @@ class LogSumExp(torch.autograd.Function):
         return None if moment is None else moment * grad, to_keys, None, None
 
 
-def hide(logits: Tensor, mask: Tensor | None) -> None:
-    """Set the logits (N, block) of the pairs that a mask leaves out to minus infinity."""
-    if mask is not None:
-        logits.masked_fill_(~mask, -math.inf)
+def grouped(logits: Tensor, mask: Tensor) -> Tensor:
+    """Return the logits (N, block) as (G, N / G, block): by the rows of a mask (G, block)."""
+    return logits.view(len(mask), -1, logits.shape[1]) if logits.numel() else logits[:, None]
 
 
 def follow_highest(logits: Tensor, shift: Tensor, total: Tensor, moment: Tensor | None) -> Tensor:
@@ -145,7 +148,8 @@ def key_gradient(reader: KeyReader, scale: float, query: Tensor, keys: Tensor, l
     shift = -log2.masked_fill(log2.isinf(), 0)  # a row without keys has all its logits hidden
     for at, rows, inverse, mask, logits in reader.blocks(query, keys):
         torch.addmm(shift, query, rows.t(), alpha=scale / math.log(2), out=logits)
-        hide(logits, mask)
+        if mask is not None:
+            grouped(logits, mask).masked_fill_(~mask[:, None], -math.inf)
         if reader.keep is not None:
             logits.masked_fill_(~reader.keep[at], -math.inf)
         part = logits.exp2_().mul_(grad * scale).t() @ query

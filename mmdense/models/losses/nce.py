@@ -73,11 +73,16 @@ def check_temperature(temperature: float) -> None:
         raise ValueError(f'temperature {temperature}: expected above 0')
 
 
-def check_index(name: str, index: Tensor | None, vectors: Tensor) -> None:
-    """Raise ValueError unless ``index`` is None or has one entry for each of ``vectors``."""
-    if index is not None and index.shape != vectors.shape[:1]:
+def check_index(name: str, index: Tensor | None, vectors: Tensor, shared: bool = False) -> None:
+    """Raise ValueError unless ``index`` is None or has one entry for each of ``vectors``.
+
+    ``shared``: one for each of the same number of vectors after one another will do.
+    """
+    if index is None or index.shape == vectors.shape[:1]:
+        return
+    if not shared or index.ndim != 1 or not len(index) or len(vectors) % len(index):
         raise ValueError(f'{name} {tuple(index.shape)} for vectors {tuple(vectors.shape)}: '
-                         'expected one index a row')
+                         f'expected one index a row{", or one for every few" * shared}')
 
 
 def masked_nce(query: Tensor, keys: Tensor, positive: BlockMask, negative: BlockMask,
@@ -134,9 +139,9 @@ def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: fl
         negatives: (K, D), shared by all rows.
         temperature: T.
         normalize: divide all vectors by their lengths first.
-        query_index: (N,) int64, the image that each query is of. Negatives of the same image do
-            not count; -1 is no known image, which is never the same. Needs ``negative_index``;
-            on a GPU this waits for it once.
+        query_index: (N,) int64, the image that each query is of, or (B,) where N / B queries
+            after one another are of one image. Negatives of the same image do not count; -1 is
+            no known image, which is never the same. Needs ``negative_index``.
         negative_index: (K,) int64, the image of each negative, -1 none known, -2 an unfilled
             slot, which does not count.
         unit_negatives: the negatives are of length 1 already (a queue's), ``normalize`` need not
@@ -150,36 +155,29 @@ def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: fl
     check_temperature(temperature)
     check_vectors('positive', positive, query, rows=True)
     check_vectors('negatives', negatives, query)
-    check_index('query_index', query_index, query)
+    check_index('query_index', query_index, query, shared=True)
     check_index('negative_index', negative_index, negatives)
     if query_index is not None and negative_index is None:
         raise ValueError('query_index needs negative_index: the image of each negative')
     with torch.autocast(query.device.type, enabled=False):
         query, positive = prepare(query, normalize), prepare(positive, normalize)
         options = dict(normalize=normalize and not unit_negatives, bounded=normalize, block=block)
-        return mean_nce((query * positive).sum(1) / temperature, negative_logsumexps(
-            query, negatives, 1 / temperature, query_index, negative_index, options))
+        keep = None if negative_index is None else negative_index != EMPTY
+        mask = None if query_index is None else other_images(query_index, negative_index)
+        return mean_nce((query * positive).sum(1) / temperature, [masked_logsumexp(
+            query, negatives, 1 / temperature, keep=keep, mask=mask, **options)])
 
 
-def negative_logsumexps(query: Tensor, negatives: Tensor, scale: float,
-                        query_index: Tensor | None, negative_index: Tensor | None,
-                        options: dict) -> list[Tensor]:
-    """Return logarithms of sums (N,) that together hold the negatives of each row once.
+def other_images(query_index: Tensor, negative_index: Tensor) -> BlockMask:
+    """Return the mask of negatives that are of another image than the queries, or of none known.
 
-    The few keys of images that are in the batch are left out of the long walk, which then needs
-    no mask, and get a short walk of their own with one.
+    Args:
+        query_index: (B,), of groups of queries.
+        negative_index: (K,).
     """
-    keep = None if negative_index is None else negative_index != EMPTY
-    if query_index is None:
-        return [masked_logsumexp(query, negatives, scale, keep=keep, **options)]
-    shared = torch.isin(negative_index, query_index.unique()) & (negative_index >= 0)
-    far = masked_logsumexp(query, negatives, scale, keep=keep & ~shared, **options)
-    near, near_index = negatives[shared], negative_index[shared]
-
-    def other_image(start: int, stop: int) -> Tensor:
-        return query_index[:, None] != near_index[None, start:stop]
-
-    return [far, masked_logsumexp(query, near, scale, mask=other_image, **options)]
+    # a query of no known image is as far from all as from unfilled slots, which never count
+    own = query_index.where(query_index >= 0, EMPTY)[:, None]
+    return lambda start, stop: own != negative_index[start:stop]
 
 
 @MODELS.register_module()

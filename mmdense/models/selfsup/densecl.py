@@ -94,10 +94,9 @@ class DenseCL(DenseSSL):
         matches = self.matcher(query_map.detach(), key_map)
         key = F.normalize(key.float())
         single = self.compare(query, key, self.queue, index)
-        cells = query_cells.shape[2]
         dense = self.compare(query_cells.transpose(1, 2).flatten(0, 1),
                              matches.take(key_cells).transpose(1, 2).flatten(0, 1),
-                             self.dense_queue, index.repeat_interleave(cells))
+                             self.dense_queue, index)
         if self.training:
             self.queue.push(key, index)
             self.dense_queue.push(F.normalize(key_cells.float().mean(dim=2)), index)
@@ -106,9 +105,9 @@ class DenseCL(DenseSSL):
 
     def compare(self, query: Tensor, positive: Tensor, queue: FeatureQueue,
                 index: Tensor) -> Tensor:
-        """Return the contrast of rows (M, D) of images ``index`` (M,) with a queue, a scalar.
+        """Return the contrast of the rows (M, D) of images ``index`` (B,) with a queue, a scalar.
 
-        Unfilled slots never count; keys of a row's own image count unless they are masked.
+        M / B rows after one another are of one image. Unfilled slots never count; keys of a row's own image count unless they are masked.
         """
         return self.contrast(query, positive, queue.keys, unit_negatives=True,
                              query_index=index if self.mask_own_image else None,
