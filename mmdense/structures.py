@@ -54,7 +54,8 @@ class Views:
         index: (B,) int64, one number per image (of the file, not of its place in a dataset).
         regions: None, or V maps (B, h, w), 0 is no region; int32, or as collated uint8 where none
             of their ids is above 255.
-        num_regions: the highest id in them, where it is known.
+        num_regions: no id in them is above it, where that is known; one below a power of two, so
+            that few sizes occur: a compiled step is compiled anew for each.
     """
 
     boxes: Tensor
@@ -102,7 +103,7 @@ class Views:
             maps = zip(*(sample.regions for sample in samples), strict=True)
             regions = [stack_regions(view) for view in maps]
             counts = [sample.get('num_regions') for sample in samples]
-            num_regions = None if None in counts else max(counts)
+            num_regions = None if None in counts else (1 << max(counts).bit_length()) - 1
         return cls(boxes=torch.stack([s.boxes for s in samples], 1),
                    flips=torch.stack([s.flips for s in samples], 1),
                    index=torch.tensor([s.index for s in samples]),

@@ -72,7 +72,7 @@ class MeanIoU:
 
     def __init__(self, num_classes: int) -> None:
         self.num_classes = num_classes
-        self.areas: list[tuple[Tensor, ...]] = []
+        self.areas: list[Tensor] = []
 
     def add(self, prediction: Tensor, labels: Tensor) -> None:
         """Take one image: classes (H, W) int64 both, in the labels 255 = ignored."""
@@ -81,12 +81,14 @@ class MeanIoU:
         pairs = torch.where(labels == IGNORE, count * count, labels * count + prediction)
         table = torch.bincount(pairs.flatten(), minlength=count * count + 1)[:-1].view(count, count)
         hit, labelled, predicted = table.diagonal(), table.sum(1), table.sum(0)
-        self.areas.append((hit, labelled + predicted - hit, predicted, labelled))
+        self.areas.append(torch.stack([hit, labelled + predicted - hit, predicted, labelled]))
 
     def compute(self, size: int) -> float:
         """Return the mIoU over all processes; ``size`` images, what samplers padded is dropped."""
-        parts = all_gather_object(self.areas)
+        # an object keeps its device: what came from another GPU could not be added up here
+        own = torch.stack(self.areas).cpu() if self.areas else ()
+        parts = all_gather_object(own)
         rows = [part[i] for i in range(max(map(len, parts))) for part in parts if i < len(part)]
-        areas = [torch.stack(column).sum(0) for column in zip(*rows[:size], strict=True)]
-        iou = IoUMetric.total_area_to_metrics(*areas, metrics=['mIoU'])['IoU']
+        iou = IoUMetric.total_area_to_metrics(*torch.stack(rows[:size]).sum(0),
+                                              metrics=['mIoU'])['IoU']
         return round(float(torch.as_tensor(iou).nanmean()) * 100, 2)

@@ -30,6 +30,11 @@ def run_progress() -> float:
     return (hub.get_info('iter', 0) or 0) / max(hub.get_info('max_iters', 1) or 1, 1)
 
 
+def count_dealt(first: int, count: int, to: int, world: int) -> int:
+    """Return how many of the ``count`` numbers from ``first`` on are ``to`` modulo ``world``."""
+    return len(range(first + (to - first) % world, first + count, world))
+
+
 def exchange_rows(rows: Tensor, back: bool = False) -> Tensor:
     """Deal the (B, …) rows of all processes out in turn, so that every process gets B of them.
 
@@ -38,10 +43,10 @@ def exchange_rows(rows: Tensor, back: bool = False) -> Tensor:
     it. Every process must hold the same number of rows.
     """
     world, rank, batch = get_world_size(), get_rank(), len(rows)
-    target = (torch.arange(world * batch) % world).view(world, batch)
-    sent = target[rank].bincount(minlength=world).tolist()
-    received = (target == rank).sum(1).tolist()
-    order = target[rank].argsort(stable=True).to(rows.device)
+    first = rank * batch
+    sent = [count_dealt(first, batch, to, world) for to in range(world)]
+    received = [count_dealt(source * batch, batch, rank, world) for source in range(world)]
+    order = (torch.arange(first, first + batch, device=rows.device) % world).argsort(stable=True)
     out = torch.empty_like(rows, memory_format=torch.contiguous_format)
     if back:
         dist.all_to_all_single(out, rows.contiguous(), sent, received)
@@ -109,9 +114,13 @@ class MomentumTwin(nn.Module):
         own = [p for name in self.online for p in getattr(self, name).parameters()]
         return own, [p for module in self.online.values() for p in module.parameters()]
 
+    @torch.compiler.assume_constant_result
     @torch.no_grad()
     def start(self) -> None:
-        """Take the online weights over if nothing was trained yet, and begin to follow."""
+        """Take the online weights over if nothing was trained yet, and begin to follow.
+
+        A compiled step does it while it is compiled, and leaves no trace of it in its graph.
+        """
         if self in FOLLOWERS:
             return
         if self.steps.item() == 0 and not self.has_weights:  # once a process, not once a step

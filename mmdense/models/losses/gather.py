@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import torch
-from mmengine.dist import all_reduce, get_rank, get_world_size
+import torch.distributed as dist
+from mmengine.dist import get_world_size
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -10,10 +11,7 @@ from ..queue import gather_rows
 
 
 class GatherRows(torch.autograd.Function):
-    """The gather; its backward sums what all processes say about this process's rows.
-
-    An all-reduce, which every backend has (gloo has no reduce-scatter on all versions).
-    """
+    """The gather; its backward sums what all processes say about this process's rows."""
 
     @staticmethod
     def forward(ctx, rows: Tensor) -> Tensor:
@@ -23,9 +21,10 @@ class GatherRows(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> Tensor:
-        grad = grad.clone(memory_format=torch.contiguous_format)
-        all_reduce(grad)
-        return grad[get_rank() * ctx.length:][:ctx.length]
+        own = grad.new_empty(ctx.length, *grad.shape[1:])
+        # each process gets the sum of its own rows alone, not that of all
+        dist.reduce_scatter_tensor(own, grad.contiguous())
+        return own
 
 
 def gather_with_gradient(rows: Tensor) -> Tensor:

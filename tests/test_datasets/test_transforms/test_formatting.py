@@ -63,7 +63,7 @@ def test_images_of_few_and_of_many_regions_share_a_batch():
     for view, few, many in zip(views.regions, *(s.regions for s in samples), strict=True):
         assert view.dtype == torch.int32 and torch.equal(view[0], few.int())
         assert torch.equal(view[1], many) and torch.equal(view[0], view[1] % 200)
-    assert views.num_regions == 1999 and Views.collate(samples[:1]).regions[0].dtype == torch.uint8
+    assert views.num_regions == 2047 and Views.collate(samples[:1]).regions[0].dtype == torch.uint8
 
 
 @pytest.mark.parametrize('wrong', [-1, 2 ** 31])

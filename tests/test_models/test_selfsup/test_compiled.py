@@ -1,0 +1,124 @@
+"""``compile=True``: a step is one graph, and gives what it gives without."""
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from references.tiny import BACKBONE, build, build_detcon, region_views, views_of
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+
+from mmdense.models.momentum import FOLLOWERS
+from mmdense.structures import Views
+
+HEAD = dict(type='mmdense.Projector', in_channels=8, hidden_channels=16, out_channels=8)
+SMALL = dict(backbone={**BACKBONE, 'num_stages': 1, 'strides': (1,), 'dilations': (1,),
+                       'out_indices': (0,), 'stem_channels': 8}, projector=HEAD)
+
+
+@pytest.fixture(autouse=True)
+def _no_graph_of_another_test():
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+def method_and_views(name: str, **changes):
+    """A method whose twin is not yet what it follows, as after loading weights."""
+    if name == 'DenseCL':
+        method = build(**SMALL, dense_projector=HEAD, queue=dict(size=10, own_image='masked'),
+                       **changes)
+        views = views_of(torch.tensor([1, 2, 1, 4]))
+    else:
+        twin = dict(predictor={**HEAD, 'in_channels': 8}) if name == 'DetConB' else {}
+        method, views = build_detcon(name[-1], **SMALL, **twin), region_views(4, side=32)
+        views.num_regions = 7
+    with torch.no_grad():
+        for parameter in method.backbone.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return method, views
+
+
+def train(method, step, steps: int = 2) -> list[dict[str, float]]:
+    """Return the losses of some steps on images of their own; the method is changed."""
+    optim = OptimWrapper(torch.optim.SGD(method.parameters(), lr=0.05))
+    torch.manual_seed(3)
+    found = []
+    for _ in range(steps):
+        losses = step([torch.randn(4, 3, 32, 32) for _ in range(2)], optim)
+        found.append({name: loss.item() for name, loss in losses.items()})
+    return found
+
+
+def assert_same(method, other, losses, other_losses):
+    assert losses[0].keys() == other_losses[0].keys()
+    for one, two in zip(losses, other_losses, strict=True):
+        assert one == pytest.approx(two, rel=1e-5)
+    for (name, value), theirs in zip(method.state_dict().items(), other.state_dict().values(),
+                                     strict=True):
+        torch.testing.assert_close(value, theirs, msg=lambda text, name=name: f'{name}: {text}')
+
+
+@pytest.mark.parametrize('name', [
+    pytest.param('DenseCL', id='DenseCL', marks=pytest.mark.situation(
+        'processes', 'compile=True with DenseCL', 'works', 'one graph, the same losses and '
+        'weights')),
+    pytest.param('DetConS', id='DetConS', marks=pytest.mark.situation(
+        'processes', 'compile=True with DetCon_S', 'works', 'one graph, the same losses and '
+        'weights')),
+    pytest.param('DetConB', id='DetConB', marks=pytest.mark.situation(
+        'processes', 'compile=True with DetCon_B', 'works', 'one graph, the same losses and '
+        'weights'))])
+def test_the_losses_are_one_graph(name):
+    """From the first step on, in which the twin takes the weights over; queue and twin too."""
+    method, views = method_and_views(name)
+    other = copy.deepcopy(method)
+    compiled = torch.compile(other, backend='aot_eager', fullgraph=True)
+
+    def losses_of(forward):
+        def step(images, optim):
+            losses = forward(images, views, mode='loss')
+            optim.update_params(sum(losses.values()))
+            return losses
+        return step
+
+    assert_same(method, other, train(method, losses_of(method)), train(other, losses_of(compiled)))
+    if name != 'DetConS':
+        assert other.twin.steps == 2
+
+
+def test_the_step_as_mmengine_compiles_it():
+    """``Runner`` compiles ``train_step``, with the backward and the optimiser's step inside."""
+    method, views = method_and_views('DenseCL')
+    other = copy.deepcopy(method)
+
+    def step_of(train_step):
+        return lambda images, optim: train_step(dict(inputs=images, data_samples=views), optim)
+
+    compiled = torch.compile(other.train_step, backend='aot_eager')
+    assert_same(method, other, train(method, step_of(method.train_step)),
+                train(other, step_of(compiled)))
+    assert other.twin.steps == 2 and (other.queue.index >= 0).sum() == 8
+
+
+@pytest.mark.parametrize('name', ['DenseCL', 'DetConS', 'DetConB'])
+@pytest.mark.situation('processes', 'a step that would wait for the GPU', 'works',
+                       'nothing in a loss asks for a value')
+def test_losses_never_ask_for_a_value(name):
+    """On a GPU that is none: no item(), no unique(), no index by a mask, nothing on the CPU."""
+    method, views = method_and_views(name)
+    if name != 'DetConS':
+        FOLLOWERS.add(method.twin)      # its first step looks whether it has started
+    with FakeTensorMode() as mode:
+        def on_gpu(tensor):
+            return mode.from_tensor(tensor).to('cuda:0')
+
+        method._apply(on_gpu)
+        views = Views(*map(on_gpu, (views.boxes, views.flips, views.index)),
+                      views.regions and list(map(on_gpu, views.regions)), views.num_regions)
+        images = [torch.randn(4, 3, 32, 32, device='cuda:0') for _ in range(2)]
+        losses = method(images, views, mode='loss')
+        assert all(loss.device.type == 'cuda' for loss in losses.values())
+        with pytest.raises(DataDependentOutputException):
+            losses.popitem()[1].item()
