@@ -78,6 +78,9 @@ def check_method(model: dict, facts: RunFacts) -> Iterator[Finding]:
     """Compare queue, warm-ups and twin with the dataset and the run."""
     if 'queue' in model:
         size, own = model['queue']['size'], model['queue'].get('own_image', 'negative')
+        if 0 < size < facts.keys:
+            yield Finding(False, 'queue', f'{size} keys are less than the {facts.keys} of one '
+                          f'iteration, which stops the run: queue.size={facts.keys} or more')
         copies = size / max(facts.images, 1)
         fits = own == 'masked' or copies <= 0.5
         yield Finding(fits, 'queue', f'{size} keys hold each image {copies:.1f} times' + (

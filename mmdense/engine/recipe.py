@@ -53,6 +53,11 @@ class RunFacts:
         return self.per_process * self.processes * self.accumulation
 
     @property
+    def keys(self) -> int:
+        """Images of one iteration, over all processes: what a queue gets at once."""
+        return self.per_process * self.processes
+
+    @property
     def steps(self) -> int:
         """Optimiser steps of the run."""
         return max(self.iterations // self.accumulation, 1)
@@ -108,7 +113,8 @@ def model_changes(model: dict, facts: RunFacts) -> dict[str, Any]:
         if model['twin'].get('bn') != 'plain':
             changes['model.twin.bn'] = 'shuffle' if facts.processes > 1 else 'split'
     if 'queue' in model:
-        changes['model.queue.size'] = min(model['queue']['size'], facts.images // 2)
+        size = min(model['queue']['size'], facts.images // 2)
+        changes['model.queue.size'] = size and max(size, facts.keys)
         changes['model.queue.own_image'] = 'masked'
         changes['model.queue.init'] = 'empty'
     return changes
@@ -129,7 +135,7 @@ def auto_changes(cfg: Config, facts: RunFacts) -> dict[str, Any]:
 
     A method's warm-ups at most half of the run; twin momentum at most 1 - 40/steps but not below
     0.9, its BatchNorm shuffled or split unless the method has it plain; queue at most half of the
-    images, the own image masked, no random start; AdamW with a 5 % warm-up and a cosine.
+    images (but an iteration's keys at least), the own image masked, no random start; AdamW with a 5 % warm-up and a cosine.
     """
     lr = round(BASE_LR * (facts.batch / 32) ** 0.5, 8)
     return {**model_changes(cfg.model, facts),

@@ -75,16 +75,27 @@ class FeatureQueue(nn.Module):
     def push(self, keys: Tensor, index: Tensor) -> None:
         """Write the unit ``keys`` (B, D) of images ``index`` (B,) of all processes.
 
-        Any B: writing wraps around, and of more than K keys the last K stay.
+        Writing wraps around.
+
+        Raises:
+            ValueError: more keys than slots (unless there are none at all): those of the first
+                processes would never be anybody's negatives.
         """
+        size, world_size = len(self), get_world_size()
+        if not size:
+            return
+        count = len(keys) * world_size
+        if count > size:
+            raise ValueError(
+                f'queue.size={size} is less than the {count} keys of one step ({len(keys)} images '
+                f'in each of {world_size} process(es)), so some would never become negatives; set '
+                f'model.queue.size to {count} or more, or to 0 for no queue, or train_dataloader.'
+                f'batch_size to {size // world_size} or less')
         keys, index = gather_rows(keys.to(self.keys.dtype)), gather_rows(index)
-        size, count = len(self), len(keys)
-        slots = self.pointer + torch.arange(count, device=self.pointer.device)
-        last = slice(max(count - size, 0), None)
-        if size:
-            self.keys.index_copy_(0, slots[last] % size, keys[last])
-            self.index.index_copy_(0, slots[last] % size, index[last])
-            self.pointer.copy_((self.pointer + count) % size)
+        slots = (self.pointer + torch.arange(count, device=self.pointer.device)) % size
+        self.keys.index_copy_(0, slots, keys)
+        self.index.index_copy_(0, slots, index)
+        self.pointer.copy_((self.pointer + count) % size)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         """Load keys of this queue's shape; with others it stays as it is, and says so."""

@@ -63,6 +63,23 @@ def test_auto_sets_what_the_design_says(folder):
     assert check <= {'BatchNorm'}  # a batch of 4 stays small
 
 
+@pytest.mark.parametrize('images, per_process, processes, size, expected', [
+    pytest.param(40, 32, 1, 65536, 32, marks=pytest.mark.situation(
+        'settings', 'recipe=auto where half the images are less than a batch', 'works',
+        'the queue takes the keys of one step, the own image masked')),
+    (300, 32, 8, 65536, 256), (300, 32, 2, 65536, 150), (300, 32, 2, 16, 64), (300, 32, 2, 0, 0)])
+def test_the_queue_holds_the_keys_of_a_step(images, per_process, processes, size, expected):
+    facts = RunFacts(images, per_process, processes, accumulation=2, iterations=400)
+    changes = auto_changes(Config(dict(model=dict(queue=dict(size=size)))), facts)
+    assert changes['model.queue.size'] == expected
+    found = [f.fits for f in check_method(dict(queue=dict(size=expected, own_image='masked')),
+                                          facts)]
+    assert found == [True]
+    if expected:
+        assert not next(check_method(dict(queue=dict(size=per_process * processes - 1)),
+                                     facts)).fits
+
+
 def test_a_very_short_run_reaches_its_learning_rate(folder):
     cfg = make_config(folder, recipe='auto', **{'train_cfg.max_iters': 10})
     apply_recipe(cfg, processes=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mmdense.models import queue as queue_module
 from mmdense.models.queue import EMPTY, UNKNOWN, FeatureQueue
 
 
@@ -17,8 +18,8 @@ def ring(size, batches):
     return slots
 
 
-@pytest.mark.parametrize('size, batches', [(7, [3, 3, 3]), (5, [5]), (4, [11]), (6, [1] * 8),
-                                           (3, [2, 7, 1])])
+@pytest.mark.parametrize('size, batches', [(7, [3, 3, 3]), (5, [5]), (4, [3, 4, 2]), (6, [1] * 8),
+                                           (7, [2, 7, 1])])
 def test_wraps_around_like_a_list(size, batches):
     queue, start, pushed = FeatureQueue(size, 2, init='empty'), 0, []
     for count in batches:
@@ -46,6 +47,24 @@ def test_resumes_from_its_state_dict():
         q.push(torch.zeros(4, 2), torch.arange(4))
     for name, buffer in queue.state_dict().items():
         assert torch.equal(buffer, resumed.state_dict()[name])
+
+
+@pytest.mark.parametrize('size, world_size, batch', [
+    pytest.param(20, 1, 32, id='one-process', marks=pytest.mark.situation(
+        'settings', 'a queue smaller than a batch', 'error', 'at the first step: names queue.size, '
+        'the keys of a step and what to set')),
+    pytest.param(100, 8, 16, id='eight-processes', marks=pytest.mark.situation(
+        'processes', 'a queue smaller than the batches of all processes', 'error', 'at the first '
+        'step: names queue.size, the keys of a step and what to set')),
+    (1, 2, 1)])
+def test_more_keys_than_slots_are_refused(monkeypatch, size, world_size, batch):
+    monkeypatch.setattr(queue_module, 'get_world_size', lambda: world_size)
+    queue = FeatureQueue(size, 2)
+    with pytest.raises(ValueError, match=(
+            f'queue.size={size} is less than the {batch * world_size} keys of one step .*'
+            f'set model.queue.size to {batch * world_size} or more, .*to {size // world_size}')):
+        queue.push(torch.ones(batch, 2), torch.arange(batch))
+    assert queue.pointer == 0
 
 
 def test_of_size_zero_keeps_nothing():

@@ -11,7 +11,10 @@ from ..queue import gather_rows
 
 
 class GatherRows(torch.autograd.Function):
-    """The gather; its backward sums what all processes say about this process's rows."""
+    """The gather; its backward sums what all processes say about this process's rows.
+
+    A reduce-scatter: each process gets the sum of its own rows, not that of all.
+    """
 
     @staticmethod
     def forward(ctx, rows: Tensor) -> Tensor:
@@ -22,7 +25,6 @@ class GatherRows(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad: Tensor) -> Tensor:
         own = grad.new_empty(ctx.length, *grad.shape[1:])
-        # each process gets the sum of its own rows alone, not that of all
         dist.reduce_scatter_tensor(own, grad.contiguous())
         return own
 
