@@ -29,7 +29,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--resume', action='store_true',
                         help='go on from the latest checkpoint in the work_dir, if there is one')
     parser.add_argument('--amp', action='store_true',
-                        help='mixed precision: float16 on a GPU, bfloat16 on CPU')
+                        help='mixed precision: bfloat16 on CPU and on a GPU that has it, else '
+                             'float16')
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
                         help='change settings of the config: model.backbone.depth=18 '
                              'key="[a,b]" (quotes, no white space)')

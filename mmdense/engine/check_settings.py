@@ -12,6 +12,7 @@ from mmengine.registry import DATASETS, DefaultScope
 
 from .finding import Finding
 from .recipe import RunFacts
+from .wrappers import gpu_has_bfloat16
 
 CPUINFO = Path('/proc/cpuinfo')
 #: instructions of x86 and ARM that multiply bfloat16
@@ -37,7 +38,9 @@ def check_precision(cfg: Config, amp: bool) -> Iterator[Finding]:
         return
     source = '--amp' if amp else f'optim_wrapper.type={kind!r}'
     if get_device() != 'cpu':
-        yield Finding(True, 'precision', f'{source}: float16 on the GPU here')
+        bfloat16 = not kind.endswith('AmpOptimWrapper') and gpu_has_bfloat16()
+        yield Finding(True, 'precision', f'{source}: '
+                      f'{"bfloat16" if bfloat16 else "float16 with a loss scale"} on the GPU here')
         return
     fits = has_bf16()
     known = {True: 'this CPU has the instructions for it',

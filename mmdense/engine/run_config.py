@@ -20,10 +20,11 @@ from mmdense.datasets.checks import check_dataset_paths
 from mmdense.files import LOCK, locked, remove_partials
 from mmdense.outputs import make_output_folder
 
-from .launch import ENVIRONMENT, check_launcher, start_processes
+from .launch import ENVIRONMENT, check_launcher, say, start_processes
 from .launcher_watch import end_with_launcher
 from .options import merge_options
 from .settings import fit_workers
+from .wrappers import gpu_has_bfloat16
 
 #: a name that ends in its iteration or epoch: not the best one, and not a published copy
 SAVED = re.compile(r'(?!best_|.*-[0-9a-f]{8}$).*?(\d+)')
@@ -69,7 +70,8 @@ def prepare(cfg: Config, loaders: tuple[str, ...]) -> None:
 def use_amp(cfg: Config, wanted: bool) -> None:
     """Train in mixed precision if ``wanted`` or if the config asks for it.
 
-    float16 with a loss scale on a GPU (mmengine's AmpOptimWrapper), bfloat16 on CPU.
+    bfloat16 where the GPU has it, and on CPU; else float16 with a loss scale (mmengine's
+    AmpOptimWrapper). A config that itself asks for AmpOptimWrapper keeps it on a GPU.
 
     Raises:
         ValueError: the config has an optimiser wrapper that mixed precision cannot replace.
@@ -82,13 +84,16 @@ def use_amp(cfg: Config, wanted: bool) -> None:
         return
     if kind == 'OptimWrapper' and not wanted:
         return
-    if get_device() == 'cpu':
+    device = get_device()
+    if device == 'cpu' or kind == 'OptimWrapper' and gpu_has_bfloat16():
         for name in ('loss_scale', 'dtype', 'use_fsdp'):
             wrapper.pop(name, None)
         wrapper.type = 'mmdense.BFloat16OptimWrapper'
-        print_log('mixed precision on CPU: bfloat16', 'current')
+        say(f'mixed precision: bfloat16 on {device}', cfg.get('launcher'))
     elif kind == 'OptimWrapper':
         wrapper.type, wrapper.loss_scale = 'AmpOptimWrapper', 'dynamic'
+        say(f'mixed precision: float16 with a loss scale on {device}, which has no bfloat16',
+            cfg.get('launcher'))
 
 
 def use_tta(cfg: Config) -> None:

@@ -1,4 +1,4 @@
-"""Wrappers that let any model train on several processes, with GPUs or without."""
+"""Wrappers that let any model train on several processes, with GPUs or without, and in bfloat16."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -107,13 +107,19 @@ class CPUDistributedDataParallel(DistributedDataParallel):
 
 @OPTIM_WRAPPERS.register_module()
 class BFloat16OptimWrapper(OptimWrapper):
-    """The forward pass in bfloat16 autocast on CPU; weights and their steps stay float32.
+    """The forward pass in bfloat16 autocast, on GPU or CPU; weights and their steps stay float32.
 
-    bfloat16 has float32's range, so there is no loss scale. (On a GPU: mmengine's
-    ``AmpOptimWrapper``, which asserts that there is one.)
+    bfloat16 has float32's range, so there is no loss scale and no skipped step. (mmengine's
+    ``AmpOptimWrapper`` always scales, and asserts that there is a GPU.)
     """
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        with super().optim_context(model), torch.autocast('cpu', torch.bfloat16):
+        device = next(model.parameters()).device.type
+        with super().optim_context(model), torch.autocast(device, torch.bfloat16):
             yield
+
+
+def gpu_has_bfloat16() -> bool:
+    """Whether there is a GPU that multiplies bfloat16 by itself (NVIDIA's since Ampere)."""
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)

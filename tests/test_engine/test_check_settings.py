@@ -75,6 +75,15 @@ def test_mixed_precision_is_judged_by_the_cpu(monkeypatch):
             assert finding.fits is fits and ('13 times' in finding.text) is not fits
 
 
+@pytest.mark.parametrize('known', [True, False])
+def test_mixed_precision_is_told_of_the_gpu(monkeypatch, known):
+    monkeypatch.setattr(check_settings, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(check_settings, 'gpu_has_bfloat16', lambda: known)
+    said = [finding.text for kind in ('OptimWrapper', 'AmpOptimWrapper') for finding in
+            check_precision(Config(dict(optim_wrapper=dict(type=kind))), True)]
+    assert [' bfloat16 on the GPU' in text for text in said] == [known, False]
+
+
 def segmentor(**model) -> Config:
     data = dict(type='BaseSegDataset', metainfo=dict(classes=['a', 'b', 'c']))
     nested = dict(type='RepeatDataset', dataset=dict(type='ConcatDataset', datasets=[data]))

@@ -189,13 +189,25 @@ def test_a_work_dir_belongs_to_one_run(tmp_path, monkeypatch):
 @pytest.mark.parametrize('device, wanted, given, expected', [
     ('cpu', False, dict(), 'OptimWrapper'),
     ('cpu', True, dict(), 'mmdense.BFloat16OptimWrapper'),
+    pytest.param('cuda with bfloat16', True, dict(), 'mmdense.BFloat16OptimWrapper',
+                 id='gpu-bfloat16', marks=pytest.mark.situation(
+                     'numbers', '--amp on a GPU with bfloat16', 'works', 'takes it, without a '
+                     'loss scale; the log says so')),
+    ('cuda with bfloat16', False, dict(), 'OptimWrapper'),
+    ('cuda with bfloat16', True, dict(type='AmpOptimWrapper', loss_scale=512.), 'AmpOptimWrapper'),
     ('cpu', False, dict(type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16'),
      'mmdense.BFloat16OptimWrapper'),
-    ('cuda', True, dict(), 'AmpOptimWrapper'),
+    pytest.param('cuda', True, dict(), 'AmpOptimWrapper', id='gpu-float16',
+                 marks=pytest.mark.situation(
+                     'numbers', '--amp on a GPU without bfloat16', 'works', 'takes float16 with a '
+                     'loss scale; the log says so')),
     ('cuda', True, dict(type='AmpOptimWrapper', loss_scale=512.), 'AmpOptimWrapper'),
     ('cuda', False, dict(type='Own'), 'Own')])
 def test_amp_by_device(monkeypatch, device, wanted, given, expected):
-    monkeypatch.setattr(run_config, 'get_device', lambda: device)
+    monkeypatch.setattr(run_config, 'get_device', lambda: device.split()[0])
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: device != 'cpu')
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported',
+                        lambda including_emulation=True: including_emulation or ' ' in device)
     cfg = Config(dict(optim_wrapper=dict(optimizer=dict(type='SGD'), **given)))
     use_amp(cfg, wanted)
     assert cfg.optim_wrapper.pop('type') == expected
