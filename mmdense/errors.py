@@ -13,6 +13,13 @@ from pathlib import Path
 
 from .component_errors import component_message
 from .files import NO_SPACE
+from .termination import (
+    EXIT_CODE,
+    TERMINATION,
+    Terminated,
+    is_first_process,
+    terminable,
+)
 
 #: one frame of a printed stack: its file, its line of code, and what marks the place in it
 FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line .*\n {4}(?P<line>.*)\n(?: {4}.*\n)*',
@@ -59,6 +66,35 @@ def _worker_message(error: BaseException) -> str | None:
     return str(error)[frames[-1].end():].partition(': ')[2].strip()
 
 
+def _lost_process_message(error: BaseException) -> str | None:
+    """Return what to say of a process group in which another process does not answer."""
+    text = str(error) if isinstance(error, RuntimeError) else ''
+    waited = re.search(r'Timed out waiting (\d+)ms|Watchdog caught collective operation timeout', text)
+    if waited:
+        seconds = f' for {int(waited[1]) / 1000:g} s' if waited[1] else ''
+        return (f'another process of this run did not answer{seconds}: it is stopped, stuck or dead '
+                '(how long is waited: env_cfg.dist_cfg.timeout, in seconds); go on with --resume')
+    if re.search(r'Connection (closed|reset) by peer|Broken pipe', text) and 'gloo' in text:
+        return 'another process of this run has ended; what it said is above, if it said anything'
+    return None
+
+
+def ended_from_outside(error: BaseException | None) -> int | None:
+    """Return the exit code of the signal that ended a command; None if none did.
+
+    Libraries with a bare ``except`` make another error of it (mmengine a SyntaxError of Ctrl-C
+    while it formats a config), so what an error was raised over counts.
+    """
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return 128 + signal.SIGINT
+        if isinstance(error, Terminated):
+            return EXIT_CODE
+        error = error.__cause__ or error.__context__
+    # what a process meets when the others of its run have left
+    return EXIT_CODE if TERMINATION.requested else None
+
+
 def user_message(error: BaseException | None) -> str | None:
     """Return what to tell the user about ``error``, or None if it is nobody's known mistake.
 
@@ -73,7 +109,8 @@ def user_message(error: BaseException | None) -> str | None:
             return str(error)
         if isinstance(error, OSError) and error.errno in NO_SPACE:     # whoever was writing: a log
             return f'the disk is full: {error}; free it, and go on with the same command'
-        message = _worker_message(error) or component_message(error)
+        message = (_worker_message(error) or component_message(error)
+                   or _lost_process_message(error))
         if message is not None:
             return message
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
@@ -83,27 +120,29 @@ def user_message(error: BaseException | None) -> str | None:
 def run_command(main: Callable[[], None]) -> None:
     """Run a tool's ``main``; a user's mistake prints ``error: …`` and ends with exit code 1.
 
-    Ctrl-C prints one line and ends with 130. With the environment variable ``MMDENSE_DEBUG=1`` the
-    stack is shown as well.
+    Ctrl-C prints one line and ends with 130, SIGTERM likewise with 143 (a training saves a
+    checkpoint first). With the environment variable ``MMDENSE_DEBUG=1`` the stack is shown as well.
     """
     debug = os.environ.get('MMDENSE_DEBUG') == '1'
     heard_children = None
     try:
-        main()
-    except KeyboardInterrupt:
-        if debug:
-            raise
-        signal.signal(signal.SIGINT, signal.SIG_IGN)     # a launcher passes it on once more
-        if os.environ.get('LOCAL_RANK', '0') == '0':     # it reaches all processes
-            print('interrupted', file=sys.stderr, flush=True)
-        sys.exit(130)
-    except Exception as error:
+        with terminable():
+            main()
+    except SystemExit:
+        raise
+    except BaseException as error:
+        code = ended_from_outside(error)
+        if code is not None and not debug:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)     # a launcher passes it on once more
+            if code != EXIT_CODE and is_first_process():     # it reaches all processes
+                print('interrupted', file=sys.stderr, flush=True)
+            sys.exit(code)
         # torch raises from it once more for each worker that is gone, here as well
         heard_children = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         message = user_message(error)
         if message is None or debug:
             raise
-        if os.environ.get('LOCAL_RANK', '0') != '0':
+        if not is_first_process():
             # all processes mostly make the same mistake: the first one speaks, and the launcher
             # ends the others meanwhile; a mistake of this process alone is told after a moment
             time.sleep(10)

@@ -11,7 +11,6 @@ rows and seeds that another machine has measured stand beside those of this one.
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -117,6 +116,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    # ends as after Ctrl-C: with the command that runs
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     run_command(main)

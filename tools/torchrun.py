@@ -18,4 +18,5 @@ if __name__ == '__main__':
         if failure.exitcode < 0:  # killed, so it could not say anything
             print(f'error: process {rank} was ended by signal {-failure.exitcode}',
                   file=sys.stderr)
-        sys.exit(1)
+        # one that SIGTERM or Ctrl-C ended itself has said so
+        sys.exit(failure.exitcode if failure.exitcode > 128 else 1)

@@ -15,13 +15,14 @@ from mmdense.checkpoints.values import not_finite
 from mmdense.files import write_whole
 from mmdense.models.starting import start_anew
 from mmdense.registry import HOOKS
+from mmdense.termination import TERMINATION, defer_termination
 
 from .due_evaluation import make_up_evaluation, note_evaluation
 from .finite_loss_hook import last_good
 
 
-def refuse_broken_weights(runner: Runner, step: int) -> None:
-    """Compare the model's tensors with what a checkpoint may hold; all processes together.
+def refuse_broken_weights(runner: Runner, step: int, together: bool = True) -> None:
+    """Compare the model's tensors with what a checkpoint may hold; all processes ``together``.
 
     Raises:
         ValueError: on every process, if one of the first process's tensors holds nan or infinity.
@@ -29,7 +30,8 @@ def refuse_broken_weights(runner: Runner, step: int) -> None:
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     bad = not_finite(model.state_dict()) if is_main_process() else []
     count = torch.tensor(len(bad))
-    broadcast(count)
+    if together:
+        broadcast(count)
     if count:
         raise ValueError(
             f'training stops: after iteration {step} {int(count)} tensors of the model hold nan or '
@@ -80,6 +82,10 @@ class CheckpointHook(hooks.CheckpointHook):
     must have weights of the model; a run that starts from another run's checkpoint takes the
     weights, those of the twin too, and begins its queue and its counts anew.
 
+    On SIGTERM (Slurm takes the node back) a training ends its optimiser step, saves, says so and
+    ends with exit code 143; one that counts epochs ends without saving: it could not go on from
+    the middle of one.
+
     Raises:
         ValueError: before training, if a checkpoint would fall into the middle of an accumulated
             gradient, which a checkpoint does not hold; at an evaluation, if it has no metric
@@ -87,7 +93,7 @@ class CheckpointHook(hooks.CheckpointHook):
     """
     _default_greater_keys = [*hooks.CheckpointHook._default_greater_keys,
                              'correspondence_accuracy', 'effective_rank', 'feature_std']
-    _began = False
+    _began = _alone = False
 
     def before_train(self, runner: Runner) -> None:
         self._check_accumulation(runner)
@@ -102,6 +108,35 @@ class CheckpointHook(hooks.CheckpointHook):
         if runner.iter == 0:
             start_anew(runner.model)
         self._drop_outdated()
+
+    def before_train_iter(self, runner: Runner, batch_idx: int,
+                          data_batch: dict | None = None) -> None:
+        if not self.by_epoch:
+            defer_termination()
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                         outputs: dict | None = None) -> None:
+        """Save where it is due, or if this process is to end."""
+        super().after_train_iter(runner, batch_idx, data_batch, outputs)
+        step, counts = runner.iter + 1, getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+        # the others wait for the first process, which may not know yet
+        if not (TERMINATION.requested and TERMINATION.deferred and is_main_process()) \
+                or step % counts:
+            return
+        path = self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(step))
+        if self.last_ckpt != path:
+            self._alone = True
+            self._save_checkpoint(runner)
+        TERMINATION.obey(f'ended by SIGTERM at iteration {step}: {path} is saved, --resume goes on '
+                         'from it')
+
+    def before_val(self, runner: Runner) -> None:
+        """An evaluation ends at once: it can be long, and a resumed run makes up for it."""
+        TERMINATION.deferred = False
+
+    def after_train(self, runner: Runner) -> None:
+        TERMINATION.deferred = False
+        super().after_train(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Look whether the file that a training starts from has weights of the model.
@@ -197,7 +232,7 @@ class CheckpointHook(hooks.CheckpointHook):
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Save, then point to the new file, then remove what became outdated."""
-        refuse_broken_weights(runner, meta['iter'])
+        refuse_broken_weights(runner, meta['iter'], together=not self._alone)
         outdated = self._enlist(runner, step)
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)

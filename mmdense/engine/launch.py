@@ -12,6 +12,9 @@ from mmengine.device import get_device
 from mmengine.dist import get_rank, get_world_size, init_dist, is_distributed
 from mmengine.logging import print_log
 
+#: seconds that a process waits for another one; where the config says nothing. A stopped process
+#: is noticed then; gloo would wait half an hour
+TIMEOUT = 600
 #: wrappers of mmengine that ours replace
 DDP = (None, 'MMDistributedDataParallel', 'mmengine.MMDistributedDataParallel')
 #: launcher -> what it tells each process, and what to type instead of the tool by itself
@@ -74,16 +77,19 @@ def check_launcher(launcher: str) -> None:
 def start_processes(cfg: Config) -> None:
     """Join the process group where there is no GPU, and fit the config's model wrapper.
 
-    Without a launcher nothing happens. Without GPUs a gloo group is made (the runner keeps a
+    Without a launcher nothing happens. A process waits for another one for
+    ``env_cfg.dist_cfg.timeout`` seconds, :data:`TIMEOUT` if the config has none. Without GPUs a gloo group is made (the runner keeps a
     group that is there). mmengine's model wrapper becomes
     :class:`mmdense.DistributedDataParallel`, which finds parameters that the loss does not reach,
     or its sister for CPU processes; another wrapper in the config is kept.
     """
     if cfg.launcher == 'none':
         return
+    env = cfg.get('env_cfg') or {}
+    cfg.env_cfg = {**env, 'dist_cfg': {'timeout': TIMEOUT, **(env.get('dist_cfg') or {})}}
     cpu = get_device() == 'cpu'
     if cpu and not is_distributed():
-        options = {**cfg.get('env_cfg', {}).get('dist_cfg', {}), 'backend': 'gloo'}
+        options = {**cfg.env_cfg['dist_cfg'], 'backend': 'gloo'}
         # mmengine reads every launcher's environment right, but selects a GPU on the way
         with mock.patch('torch.cuda.set_device'):
             init_dist(cfg.launcher, **options)

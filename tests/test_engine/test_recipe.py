@@ -184,7 +184,7 @@ def test_enough_images_for_a_queue_pass(tmp_path):
         cv2.imwrite(str(tmp_path / f'{number}.png'), np.full((48, 64, 3), number, np.uint8))
     cfg = make_config(tmp_path, recipe='auto')
     apply_recipe(cfg, processes=1)
-    assert cfg.model.queue.size == 2
+    assert cfg.model.queue.size == 4      # a batch
     one_crop = make_config(tmp_path, **{'train_dataloader.dataset.indices': 1})
     apply_recipe(one_crop, processes=1)        # old keys of the one image are negatives
 

@@ -26,7 +26,7 @@ def test_two_cpu_processes_train_a_sync_bn_config_made_for_gpus(tmp_path):
         env=environment(), cwd=tmp_path, capture_output=True, text=True)
     output = done.stdout + done.stderr
     assert done.returncode == 0, output[-3000:]
-    assert 'SyncBN does not run on CPU' in output and 'mixed precision on CPU' in output
+    assert 'SyncBN does not run on CPU' in output and 'mixed precision: bfloat16 on cpu' in output
     assert output.count('Iter(train) [8/8]') == 1
     state = torch.load(tmp_path / 'run/iter_8.pth', weights_only=False)['state_dict']
     assert 'body.1.running_mean' in state
