@@ -69,11 +69,11 @@ def _worker_message(error: BaseException) -> str | None:
 def _lost_process_message(error: BaseException) -> str | None:
     """Return what to say of a process group in which another process does not answer."""
     text = str(error) if isinstance(error, RuntimeError) else ''
-    waited = re.search(r'Timed out waiting (\d+)ms|Watchdog caught collective operation timeout', text)
+    waited = re.search(r'Timed out waiting (\d+)ms', text)
     if waited:
-        seconds = f' for {int(waited[1]) / 1000:g} s' if waited[1] else ''
-        return (f'another process of this run did not answer{seconds}: it is stopped, stuck or dead '
-                '(how long is waited: env_cfg.dist_cfg.timeout, in seconds); go on with --resume')
+        return (f'another process of this run did not answer for {int(waited[1]) / 1000:g} s: it '
+                'is stopped, stuck or dead (how long is waited: env_cfg.dist_cfg.timeout, in '
+                'seconds); go on with --resume')
     if re.search(r'Connection (closed|reset) by peer|Broken pipe', text) and 'gloo' in text:
         return 'another process of this run has ended; what it said is above, if it said anything'
     return None

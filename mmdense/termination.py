@@ -84,10 +84,11 @@ def defer_termination() -> None:
 
 
 def _follow_parent() -> None:
-    """In a forked worker: SIGTERM ends it as usual, and so does the death of its parent.
+    """In a forked worker: only its parent ends it, and the death of its parent does.
 
-    A worker that hands over a batch waits for its reader for ever, dead or not, since the other
-    workers hold the same pipe open.
+    torchrun and Slurm send SIGTERM to all processes, and a training that lost its workers could
+    not save any more. A worker that hands over a batch waits for its reader for ever, dead or
+    not, since the other workers hold the same pipe open.
     """
     if not TERMINATION.commands:
         return
@@ -95,6 +96,14 @@ def _follow_parent() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if PRCTL is not None:
         PRCTL(PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_obey_parent, daemon=True).start()
+
+
+def _obey_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 PRCTL = getattr(ctypes.CDLL(None), 'prctl', None) if sys.platform == 'linux' else None

@@ -107,7 +107,8 @@ class DenseCL(DenseSSL):
                 index: Tensor) -> Tensor:
         """Return the contrast of the rows (M, D) of images ``index`` (B,) with a queue, a scalar.
 
-        M / B rows after one another are of one image. Unfilled slots never count; keys of a row's own image count unless they are masked.
+        M / B rows after one another are of one image. Unfilled slots never count; keys of a row's
+        own image count unless they are masked.
         """
         return self.contrast(query, positive, queue.keys, unit_negatives=True,
                              query_index=index if self.mask_own_image else None,
