@@ -36,7 +36,7 @@ WIDTH = {18: 512, 34: 512, 50: 2048, 101: 2048}
 DIM = 128
 
 
-def build_ours(depth: int, queue: int) -> nn.Module:
+def build_ours(depth: int, queue: int, own_image: str) -> nn.Module:
     """Build mmdense.DenseCL with the published recipe, BatchNorm as in one process."""
     head = dict(type='mmdense.Projector', in_channels=WIDTH[depth], hidden_channels=2048,
                 out_channels=DIM)
@@ -44,7 +44,7 @@ def build_ours(depth: int, queue: int) -> nn.Module:
         type='mmdense.DenseCL',
         backbone=dict(type='mmseg.ResNet', depth=depth, num_stages=4, out_indices=(3,),
                       norm_cfg=dict(type='BN'), zero_init_residual=False),
-        projector=head, dense_projector=head, queue=dict(size=queue),
+        projector=head, dense_projector=head, queue=dict(size=queue, own_image=own_image),
         twin=dict(momentum=0.999, bn='plain'), loss=dict(type='mmdense.InfoNCE', temperature=0.2),
         matcher=dict(type='mmdense.SimilarityMatcher'), dense_warmup=0))
 
@@ -172,6 +172,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--size', type=int, default=224, help='side of a view in pixels')
     parser.add_argument('--batch', type=int, default=16)
     parser.add_argument('--queue', type=int, default=65536, help='a multiple of --batch')
+    parser.add_argument('--own-image', choices=['negative', 'masked'], default='negative',
+                        help="mmdense's queue.own_image; mmpretrain has no mask")
     parser.add_argument('--amp', action='store_true', help='autocast to bfloat16')
     parser.add_argument('--channels-last', action='store_true')
     parser.add_argument('--steps', type=int, default=9, help='rounds that are timed')
@@ -207,7 +209,7 @@ def main() -> None:
     torch.manual_seed(0)
     device = torch.device(args.device)
     layout = torch.channels_last if args.channels_last else torch.contiguous_format
-    ours = build_ours(args.depth, args.queue)
+    ours = build_ours(args.depth, args.queue, args.own_image)
     stock = build_stock(args.depth, args.queue, ours)
     for model in (ours, stock):
         model.to(device, memory_format=layout).train()
