@@ -13,13 +13,7 @@ from pathlib import Path
 
 from .component_errors import component_message
 from .files import NO_SPACE
-from .termination import (
-    EXIT_CODE,
-    TERMINATION,
-    Terminated,
-    is_first_process,
-    terminable,
-)
+from .termination import EXIT_CODE, TERMINATION, Terminated, is_first_process, terminable
 
 #: one frame of a printed stack: its file, its line of code, and what marks the place in it
 FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line .*\n {4}(?P<line>.*)\n(?: {4}.*\n)*',
@@ -92,7 +86,7 @@ def ended_from_outside(error: BaseException | None) -> int | None:
             return EXIT_CODE
         error = error.__cause__ or error.__context__
     # what a process meets when the others of its run have left
-    return EXIT_CODE if TERMINATION.requested else None
+    return EXIT_CODE if TERMINATION.requested and not is_first_process() else None
 
 
 def user_message(error: BaseException | None) -> str | None:

@@ -133,6 +133,8 @@ class CheckpointHook(hooks.CheckpointHook):
     def before_val(self, runner: Runner) -> None:
         """An evaluation ends at once: it can be long, and a resumed run makes up for it."""
         TERMINATION.deferred = False
+        if TERMINATION.requested and is_main_process():
+            TERMINATION.obey('ended by SIGTERM')
 
     def after_train(self, runner: Runner) -> None:
         TERMINATION.deferred = False

@@ -12,8 +12,8 @@ from mmengine.device import get_device
 from mmengine.dist import get_rank, get_world_size, init_dist, is_distributed
 from mmengine.logging import print_log
 
-#: seconds that a process waits for another one; where the config says nothing. A stopped process
-#: is noticed then; gloo would wait half an hour
+#: seconds that a process waits for another one before it takes it for stopped or dead, where the
+#: config does not say (NCCL's own default; gloo's is half an hour)
 TIMEOUT = 600
 #: wrappers of mmengine that ours replace
 DDP = (None, 'MMDistributedDataParallel', 'mmengine.MMDistributedDataParallel')
@@ -78,8 +78,8 @@ def start_processes(cfg: Config) -> None:
     """Join the process group where there is no GPU, and fit the config's model wrapper.
 
     Without a launcher nothing happens. A process waits for another one for
-    ``env_cfg.dist_cfg.timeout`` seconds, :data:`TIMEOUT` if the config has none. Without GPUs a gloo group is made (the runner keeps a
-    group that is there). mmengine's model wrapper becomes
+    ``env_cfg.dist_cfg.timeout`` seconds, :data:`TIMEOUT` if the config has none. Without GPUs a
+    gloo group is made (the runner keeps a group that is there). mmengine's model wrapper becomes
     :class:`mmdense.DistributedDataParallel`, which finds parameters that the loss does not reach,
     or its sister for CPU processes; another wrapper in the config is kept.
     """

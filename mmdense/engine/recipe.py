@@ -135,7 +135,8 @@ def auto_changes(cfg: Config, facts: RunFacts) -> dict[str, Any]:
 
     A method's warm-ups at most half of the run; twin momentum at most 1 - 40/steps but not below
     0.9, its BatchNorm shuffled or split unless the method has it plain; queue at most half of the
-    images (but an iteration's keys at least), the own image masked, no random start; AdamW with a 5 % warm-up and a cosine.
+    images (but an iteration's keys at least), the own image masked, no random start; AdamW with a
+    5 % warm-up and a cosine.
     """
     lr = round(BASE_LR * (facts.batch / 32) ** 0.5, 8)
     return {**model_changes(cfg.model, facts),

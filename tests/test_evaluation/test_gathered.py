@@ -46,8 +46,8 @@ def test_mean_iou_gathers_from_the_cpu(gathered):
     assert [type(x) for x in gathered] == [Tensor]
 
 
-@pytest.mark.situation('processes', 'frozen evaluation on several GPUs', 'works', 'what is gathered '
-                       'as an object lies on the CPU (a stand-in for a GPU shows it)')
+@pytest.mark.situation('processes', 'frozen evaluation on several GPUs', 'works', 'what is '
+                       'gathered as an object lies on the CPU (a stand-in for a GPU shows it)')
 def test_a_whole_evaluation_gathers_from_the_cpu(tmp_path, gathered, monkeypatch):
     """Dense k-NN with what needs no labels: areas, the memory's shapes, the metric's results."""
     label_map, encode, maps = segmentation.label_map, FrozenEncoder.__call__, []
