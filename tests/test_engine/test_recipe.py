@@ -64,7 +64,7 @@ def test_auto_sets_what_the_design_says(folder):
 
 
 @pytest.mark.parametrize('images, per_process, processes, size, expected', [
-    pytest.param(40, 32, 1, 65536, 32, marks=pytest.mark.situation(
+    pytest.param(40, 32, 1, 65536, 32, id='less-than-a-batch', marks=pytest.mark.situation(
         'settings', 'recipe=auto where half the images are less than a batch', 'works',
         'the queue takes the keys of one step, the own image masked')),
     (300, 32, 8, 65536, 256), (300, 32, 2, 65536, 150), (300, 32, 2, 16, 64), (300, 32, 2, 0, 0)])
