@@ -3,9 +3,11 @@ from __future__ import annotations
 
 import copy
 import functools
+import importlib
 import os
 import resource
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 from importlib import metadata
@@ -13,6 +15,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from multiprocessing.queues import Queue
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -124,8 +127,22 @@ def import_in_dumps() -> None:
         if 'mmdense' not in listed and 'mmdense' in f'{self.text}{self._cfg_dict}':
             self = copy.copy(self)      # of this one only the text is taken
             self.custom_imports = {**given, 'imports': [*listed, 'mmdense']}
+        import_yapf()
         return format_text(self)
     Config.pretty_text = property(pretty_text)
+
+
+def import_yapf() -> None:
+    """Import yapf, which formats configs, in one process at a time.
+
+    At its first import after an installation it writes its grammar into the user's cache, not
+    whole, and another process of the run reads what is there so far.
+    """
+    if 'yapf' in sys.modules:
+        return
+    from .files import LOCK, locked
+    with locked(Path(tempfile.gettempdir(), f'mmdense-{os.getuid()}', LOCK), wait=True):
+        importlib.import_module('yapf')
 
 
 def install_reader() -> None:

@@ -1,15 +1,18 @@
 """What MMDense changes in other packages, and how it says what it needs."""
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
+import tempfile
 import warnings
 from importlib import metadata
 
 import pytest
-from mmengine.config import utils
+from mmengine.config import Config, utils
 
 from mmdense import compat
+from mmdense.files import LOCK, locked
 
 BLOCKER = '''
 import sys
@@ -143,3 +146,20 @@ def test_a_change_waits_for_the_import_of_what_it_changes(tmp_path, monkeypatch)
     compat.when_imported('slow_package', lambda: done.append(2))
     assert done == [1, 2]
     monkeypatch.delitem(sys.modules, 'slow_package')
+
+
+@pytest.mark.situation('processes', 'several processes of a fresh installation, which all format '
+                       'their config first', 'works', 'one at a time lets yapf write its grammar')
+def test_one_process_at_a_time_imports_what_formats_configs(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    monkeypatch.delitem(sys.modules, 'yapf', raising=False)
+    seen = []
+
+    def import_module(name):
+        lock = next(tmp_path.glob(f'mmdense-*/{LOCK}'))
+        with pytest.raises(ValueError, match='in use'), locked(lock):
+            pass
+        seen.append(name)
+    monkeypatch.setattr(importlib, 'import_module', import_module)
+    assert 'model' in Config(dict(model=dict(type='ResNet'))).pretty_text
+    assert seen == ['yapf']
