@@ -153,13 +153,16 @@ def test_a_change_waits_for_the_import_of_what_it_changes(tmp_path, monkeypatch)
 def test_one_process_at_a_time_imports_what_formats_configs(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
     monkeypatch.delitem(sys.modules, 'yapf', raising=False)
-    seen = []
+    seen, really = [], importlib.import_module
 
-    def import_module(name):
+    def import_module(name, *arguments):
+        if name != 'yapf':
+            return really(name, *arguments)
         lock = next(tmp_path.glob(f'mmdense-*/{LOCK}'))
         with pytest.raises(ValueError, match='in use'), locked(lock):
             pass
         seen.append(name)
+        return really(name)
     monkeypatch.setattr(importlib, 'import_module', import_module)
     assert 'model' in Config(dict(model=dict(type='ResNet'))).pretty_text
     assert seen == ['yapf']
