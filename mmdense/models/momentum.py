@@ -3,15 +3,16 @@ from __future__ import annotations
 
 import copy
 import math
-import weakref
+import operator
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 import torch.distributed as dist
 from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import MessageHub, print_log
 from torch import Tensor, nn
-from torch.optim.optimizer import register_optimizer_step_post_hook
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from .split_batch_norm import split_batch_norm
 
@@ -55,29 +56,43 @@ def exchange_rows(rows: Tensor, back: bool = False) -> Tensor:
     return out
 
 
-#: twins that follow their online modules in this process
-FOLLOWERS: weakref.WeakSet[MomentumTwin] = weakref.WeakSet()
+def count_writes(tensors: list[Tensor]) -> int:
+    """Return how often PyTorch has seen the tensors written to, together."""
+    return sum(tensor._version for tensor in tensors)
 
 
-def update_followers(optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
-    """Update each twin whose online weights this optimiser has just stepped."""
-    held = {id(p) for group in optimizer.param_groups for p in group['params']}
-    for twin in list(FOLLOWERS):
-        trained = next((p for p in twin.pairs()[1] if p.requires_grad), None)
-        if id(trained) in held:
-            twin.update()
+def lengths_of(tensors: list[Tensor]) -> Tensor:
+    """Return the length of each of N tensors, (N,)."""
+    return torch.cat([length.view(1) for length in torch._foreach_norm(tensors)])
 
 
-register_optimizer_step_post_hook(update_followers)
+@dataclass
+class Look:
+    """What a twin saw of the parameters that it follows when it last looked.
+
+    Attributes:
+        firsts: the first parameter of each module, by which other modules are noticed.
+        own, online: the N parameters of the copies, and those that they follow.
+        written: how often the latter were written to, as PyTorch counts it (``_version``).
+        lengths: (N,) of the latter, for optimisers that do not move that count (fused ones, and
+            what writes to ``p.data``); None once it has moved.
+    """
+    firsts: list[Tensor | None]
+    own: list[Tensor]
+    online: list[Tensor]
+    written: int
+    lengths: Tensor | None
 
 
 class MomentumTwin(nn.Module):
     """Copies of some modules that follow them as ``twin <- m twin + (1 - m) online``.
 
     It takes the online weights and buffers over at the first training step (a pretrained start is
-    loaded after construction), and follows once after each step of the optimiser that holds them:
-    gradient accumulation and skipped AMP steps are counted right without a hook in the config.
-    BatchNorm buffers are its own. State dict: ``twin.<name>.*`` and ``twin.steps``.
+    loaded after construction). At the start of each later training forward it looks whether they
+    were stepped since the last one, and follows once if so: accumulated gradients, skipped AMP
+    steps, several optimisers and sharded ones are counted right, without a hook. What is saved or
+    copied has followed already. BatchNorm buffers are its own. State dict: ``twin.<name>.*`` and
+    ``twin.steps``.
 
     Args:
         online: the modules to follow, by the name that the copy gets here.
@@ -85,7 +100,8 @@ class MomentumTwin(nn.Module):
         end_momentum: where given, m rises to it along a cosine over the run.
         bn: how the twin's batch is normalised. ``'shuffle'`` mixes samples over processes (and,
             on one process, where that is impossible, says so once), ``'split'`` normalises up to
-            8 groups of the batch apart, ``'plain'`` does neither.
+            8 groups of the batch apart, ``'plain'`` does neither. Without BatchNorm all three are
+            the same.
 
     Raises:
         ValueError: momentum outside [0, 1] (0.001 is mmengine's convention and would be far too
@@ -100,37 +116,61 @@ class MomentumTwin(nn.Module):
                              '(0.999 keeps 99.9 % of the old weights; mmengine writes that 0.001)')
         if bn not in ('shuffle', 'split', 'plain'):
             raise ValueError(f"twin bn={bn!r}: expected 'shuffle', 'split' or 'plain'")
-        self.momentum, self.end_momentum, self.bn = momentum, end_momentum, bn
+        self.momentum, self.end_momentum = momentum, end_momentum
         for name, module in online.items():
             follower = copy.deepcopy(module).requires_grad_(False)
             self.add_module(name, split_batch_norm(follower) if bn == 'split' else follower)
+        self.mixes = bn == 'shuffle' and any(isinstance(m, _BatchNorm) for m in self.modules())
         self.register_buffer('steps', torch.zeros((), dtype=torch.long))
-        self.has_weights = False
+        self.has_weights, self.progress = False, 0.0
+        self.seen: Look | None = None
         # outside nn.Module's registration: the online modules belong to the method, not to us
         self.__dict__['online'] = dict(online)
 
-    def pairs(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the parameters of the copies and of the modules that they follow."""
-        own = [p for name in self.online for p in getattr(self, name).parameters()]
-        return own, [p for module in self.online.values() for p in module.parameters()]
-
-    @torch.compiler.assume_constant_result
+    @torch.compiler.disable
     @torch.no_grad()
-    def start(self) -> None:
-        """Take the online weights over if nothing was trained yet, and begin to follow.
+    def follow(self) -> None:
+        """Take the online weights over if nothing was trained yet, else follow a step made since.
 
-        A compiled step does it while it is compiled, and leaves no trace of it in its graph.
+        To be called at the start of each training forward, outside a compiled graph; a second
+        call before the next step changes nothing.
         """
-        if self in FOLLOWERS:
-            return
+        if self.seen is None:
+            self.take_over()
+            self.look()
+        else:
+            self.catch_up()
+        self.progress = run_progress()
+
+    def take_over(self) -> None:
+        """Begin with the online weights and buffers, unless the twin has been trained."""
         if self.steps.item() == 0 and not self.has_weights:  # once a process, not once a step
             for name, module in self.online.items():
                 getattr(self, name).load_state_dict(module.state_dict())
-        if self.bn == 'shuffle' and get_world_size() == 1:
+        if self.mixes and get_world_size() == 1:
             print_log("the twin's bn='shuffle' needs several processes and does nothing on one: "
                       "its BatchNorm can leak which key is whose; set model.twin.bn='split'",
                       'current', level=30)
-        FOLLOWERS.add(self)
+
+    @torch.no_grad()
+    def look(self) -> bool:
+        """Look at the online weights; return whether they were stepped since the last look."""
+        sides = [getattr(self, name) for name in self.online], [*self.online.values()]
+        firsts = [next(module.parameters(), None) for side in sides for module in side]
+        last = self.seen
+        if last is None or any(map(operator.is_not, last.firsts, firsts)):
+            own, online = ([p for module in side for p in module.parameters()] for side in sides)
+            told = last is not None and last.lengths is None
+            self.seen = Look(firsts, own, online, count_writes(online),
+                             None if told else lengths_of(online))
+            return False
+        written = count_writes(last.online)
+        if written != last.written:
+            self.seen = replace(last, written=written, lengths=None)
+        elif last.lengths is not None:
+            self.seen = replace(last, lengths=lengths_of(last.online))
+            return not torch.equal(self.seen.lengths, last.lengths)
+        return written != last.written
 
     def start_anew(self) -> str | None:
         """Count steps from 0, and warm-ups with them; keep the weights of another run; say so."""
@@ -141,20 +181,36 @@ class MomentumTwin(nn.Module):
         self.has_weights = True
         return f'the twin keeps its weights of step {steps} and counts from 0'
 
+    def catch_up(self) -> None:
+        """Follow by a step that was made since the last look, if one was."""
+        if self.seen is not None and self.look():
+            self.update()
+
     @torch.no_grad()
     def update(self) -> None:
-        """Follow the online weights by one step."""
-        own, online = self.pairs()
+        """Follow the online weights, as last looked at, by one step."""
         momentum = self.momentum
         if self.end_momentum is not None:
-            momentum = cosine_momentum(momentum, self.end_momentum, run_progress())
-        torch._foreach_lerp_(own, online, 1 - momentum)
+            momentum = cosine_momentum(momentum, self.end_momentum, self.progress)
+        torch._foreach_lerp_(self.seen.own, self.seen.online, 1 - momentum)
         self.steps += 1
+
+    def _save_to_state_dict(self, *args) -> None:
+        self.catch_up()
+        super()._save_to_state_dict(*args)
+
+    def _load_from_state_dict(self, *args) -> None:
+        super()._load_from_state_dict(*args)
+        self.seen = None                                    # what was loaded is no step
+
+    def __getstate__(self) -> dict:
+        self.catch_up()
+        return {**super().__getstate__(), 'seen': None}     # a copy has parameters of its own
 
     @torch.no_grad()
     def forward(self, images: Tensor, encode: Callable[[nn.Module, Tensor], tuple]) -> tuple:
         """Return ``encode(twin, images)`` for images (B, …): tensors of B rows each, in order."""
-        if self.bn != 'shuffle' or get_world_size() == 1 or not self.training:
+        if not self.mixes or get_world_size() == 1 or not self.training:
             return encode(self, images)
         order = torch.randperm(len(images), device=images.device)
         mixed = encode(self, exchange_rows(images[order]))

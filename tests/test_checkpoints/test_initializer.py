@@ -83,7 +83,7 @@ def test_in_densecl(tmp_path, name):
     model.init_weights()
     assert_loaded(model.backbone, state)
     assert_loaded(model.twin.backbone, before)
-    model.twin.start()
+    model.twin.follow()
     assert_loaded(model.twin.backbone, state)
 
 

@@ -6,8 +6,11 @@ import math
 
 import pytest
 import torch
+from jobs.processes import run_processes
+from jobs.sharded import sharded_job
 from torch import nn
 
+from mmdense.models import momentum
 from mmdense.models.momentum import MomentumTwin, cosine_momentum
 from mmdense.models.split_batch_norm import SplitBatchNorm, split_batch_norm
 
@@ -19,14 +22,23 @@ class Method(nn.Module):
         self.twin = MomentumTwin({'backbone': self.backbone}, **{'bn': 'plain', **twin})
 
 
-def train(method, steps, lr=0.5, every=1):
-    optimizer = torch.optim.SGD(method.backbone.parameters(), lr=lr)
-    method.twin.start()
+def forward(method):
+    method.twin.follow()
+    method.backbone(torch.randn(6, 3)).square().sum().backward()
+
+
+def train(method, steps, every=1, make=lambda p: torch.optim.SGD(p, lr=0.5)):
+    optimizer = make(method.backbone.parameters())
     for step in range(steps):
-        method.backbone(torch.randn(6, 3)).square().sum().backward()
+        forward(method)
         if (step + 1) % every == 0:
             optimizer.step()
             optimizer.zero_grad()
+
+
+def steps_of(method):
+    """Steps that the twin has followed, as a checkpoint has it."""
+    return method.state_dict()['twin.steps']
 
 
 def test_equals_the_average_by_hand():
@@ -34,27 +46,132 @@ def test_equals_the_average_by_hand():
     with torch.no_grad():
         for p in method.backbone.parameters():
             p.add_(1.0)  # weights loaded after construction
-    method.twin.start()
     by_hand = [p.detach().clone() for p in method.backbone.parameters()]
     optimizer = torch.optim.SGD(method.backbone.parameters(), lr=0.5)
     for _ in range(5):
-        method.backbone(torch.randn(6, 3)).square().sum().backward()
+        forward(method)
         optimizer.step()
         by_hand = [0.9 * h + 0.1 * p.detach()
                    for h, p in zip(by_hand, method.backbone.parameters(), strict=True)]
+    assert method.twin.steps == 4 and steps_of(method) == method.twin.steps == 5
     for twin, hand in zip(method.twin.backbone.parameters(), by_hand, strict=True):
         torch.testing.assert_close(twin, hand)
-    assert method.twin.steps == 5
 
 
-def test_follows_once_an_optimiser_step_and_only_its_own_optimiser():
+@pytest.mark.parametrize('make', [
+    lambda p: torch.optim.SGD(p, lr=0.5), lambda p: torch.optim.AdamW(p, foreach=True),
+    pytest.param(lambda p: torch.optim.AdamW(p, fused=True), id='fused',
+                 marks=pytest.mark.situation(
+                     'processes', 'a fused optimiser with a momentum twin', 'works',
+                     'its steps are seen by the values of the weights')),
+    lambda p: ThroughData(p, {})])
+def test_follows_once_an_optimiser_step_and_only_its_own_optimiser(make):
     method = Method(momentum=0.9)
-    train(method, 6, every=3)
-    assert method.twin.steps == 2
+    train(method, 7, every=3, make=make)
+    assert steps_of(method) == 2
+    method.twin.follow()
+    method.twin.follow()
     other = nn.Linear(2, 2)
     other(torch.randn(1, 2)).sum().backward()
     torch.optim.SGD(other.parameters(), lr=1).step()
-    assert method.twin.steps == 2
+    assert steps_of(method) == 2
+
+
+class ThroughData(torch.optim.Optimizer):
+    def step(self):
+        for p in self.param_groups[0]['params']:
+            p.data.sub_(p.grad)
+
+
+def test_skipped_amp_steps_do_not_count():
+    """As a scaler does: the optimiser is not called, and the gradients go."""
+    method = Method(momentum=0.9)
+    optimizer = torch.optim.SGD(method.backbone.parameters(), lr=0.5)
+    for overflow in (True, True, False, True, False):
+        forward(method)
+        if not overflow:
+            optimizer.step()
+        optimizer.zero_grad()
+    assert steps_of(method) == 2
+
+
+def test_two_optimisers_are_one_step():
+    method = Method(momentum=0.9)
+    optimizers = [torch.optim.SGD(part.parameters(), lr=0.5) for part in method.backbone]
+    for turn in ((0, 1), (0,), (1,), ()):
+        forward(method)
+        for number in turn:
+            optimizers[number].step()
+    assert steps_of(method) == 3
+
+
+def test_swapped_values_are_no_step():
+    """What mmengine's EMAHook does around validation."""
+    method = Method(momentum=0.9)
+    train(method, 2)
+    method.twin.follow()
+    kept = [p.data.clone() for p in method.backbone.parameters()]
+    for p, value in zip(method.backbone.parameters(), kept, strict=True):
+        p.data.copy_(torch.zeros_like(p))
+        p.data.copy_(value)
+    assert steps_of(method) == 2
+
+
+def test_weights_that_are_loaded_are_no_step():
+    method = Method(momentum=0.9)
+    train(method, 2)
+    state = {name: value + 1 for name, value in method.state_dict().items()}
+    method.load_state_dict(state)
+    method.twin.follow()
+    assert steps_of(method) == 3                        # which were loaded
+    assert torch.equal(method.twin.backbone[0].weight, state['twin.backbone.0.weight'])
+
+
+def test_the_momentum_is_that_of_the_step(monkeypatch):
+    """Not of the forward that notices it."""
+    method, progress = Method(momentum=0.5, end_momentum=1.0), iter((0.0, 0.5))
+    monkeypatch.setattr(momentum, 'run_progress', lambda: next(progress))
+    start = method.backbone[0].weight.detach().clone()
+    train(method, 1)
+    method.twin.follow()
+    torch.testing.assert_close(method.twin.backbone[0].weight,
+                               (start + method.backbone[0].weight.detach()) / 2)
+
+
+def test_parameters_are_listed_once():
+    """And again where other modules stand at their place."""
+    method = Method(momentum=0.9)
+    train(method, 2)
+    listed = method.twin.seen.online
+    train(method, 2)
+    assert method.twin.seen.online is listed
+    method.backbone[0].weight = nn.Parameter(method.backbone[0].weight.detach().clone())
+    train(method, 2)
+    assert method.twin.seen.online is not listed
+    assert all(a is b for a, b in zip(method.twin.seen.online, method.backbone.parameters(),
+                                      strict=True))
+
+
+@pytest.mark.situation('processes', 'ZeroRedundancyOptimizer with a momentum twin', 'works',
+                       'the twins of all processes stay the same')
+def test_sharded_optimisers_are_followed_alike(tmp_path):
+    one, two = run_processes(sharded_job, tmp_path)
+    assert one[0] == two[0] == 3
+    for a, b in zip(one[1], two[1], strict=True):
+        assert (a == b).all()
+
+
+@pytest.mark.parametrize('bn, network, lines', [
+    ('shuffle', nn.BatchNorm1d(4), 1), ('shuffle', nn.LayerNorm(4), 0),
+    ('split', nn.BatchNorm1d(4), 0)])
+def test_what_shuffling_cannot_do_is_said_where_there_is_batch_norm(monkeypatch, bn, network,
+                                                                   lines):
+    said = []
+    monkeypatch.setattr(momentum, 'print_log', lambda text, *args, **kwargs: said.append(text))
+    twin = MomentumTwin({'backbone': network}, bn=bn)
+    twin.follow()
+    twin.follow()
+    assert len(said) == lines
 
 
 def test_never_has_gradient_and_is_not_in_the_methods_trainable_parameters():
@@ -71,7 +188,7 @@ def test_a_resumed_twin_keeps_its_own_weights():
     train(method, 3)
     resumed = Method(momentum=0.9)
     resumed.load_state_dict(method.state_dict())
-    resumed.twin.start()
+    resumed.twin.follow()
     for name, value in method.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
 
@@ -81,7 +198,7 @@ def test_a_deep_copy_follows_its_own_online_network():
     train(method, 1)
     other = copy.deepcopy(method)
     train(other, 2)
-    assert other.twin.steps == 3 and method.twin.steps == 1
+    assert steps_of(other) == 3 and steps_of(method) == 1
 
 
 def test_keeps_batch_norm_buffers_of_its_own():

@@ -31,10 +31,9 @@ def said(monkeypatch) -> list[str]:
 def trained(init: str = 'random') -> dict:
     """Return the state of a method after a step."""
     method = Method(init)
-    method.twin.start()
+    method.twin.follow()
     with torch.no_grad():
         method.backbone.weight.add_(1)
-    method.twin.update()
     method.queue.push(torch.ones(4, 3), torch.arange(4))
     return copy.deepcopy(method.state_dict())
 
@@ -48,7 +47,7 @@ def test_weights_stay_and_counts_do_not(said, init, index):
     state, method = trained(init), Method(init)
     method.load_state_dict(state)
     start_anew(method)
-    method.twin.start()
+    method.twin.follow()
     assert torch.equal(method.backbone.weight, state['backbone.weight'])
     assert torch.equal(method.twin.backbone.weight, state['twin.backbone.weight'])
     assert not torch.equal(method.twin.backbone.weight, method.backbone.weight)
@@ -57,7 +56,9 @@ def test_weights_stay_and_counts_do_not(said, init, index):
     assert not (method.queue.keys == 1).any()
     assert said == ["a new run with another run's weights: the twin keeps its weights of step 1 "
                     'and counts from 0; the queue starts anew; warm-ups begin at 0']
-    method.twin.update()
+    with torch.no_grad():
+        method.backbone.weight.add_(1)
+    method.twin.follow()
     assert method.twin.steps == 1
 
 
@@ -67,7 +68,7 @@ def test_a_method_that_was_never_trained_is_left_alone(said):
     start_anew(method)
     with torch.no_grad():
         method.backbone.weight.add_(1)
-    method.twin.start()
+    method.twin.follow()
     assert said == [] and torch.equal(method.queue.keys, keys)
     assert torch.equal(method.twin.backbone.weight, method.backbone.weight)
 
@@ -77,7 +78,7 @@ def test_weights_without_a_twin_are_taken_over_by_it(said):
     method = Method()
     method.load_state_dict(state, strict=False)
     start_anew(method)
-    method.twin.start()
+    method.twin.follow()
     assert said == [] and torch.equal(method.twin.backbone.weight, state['backbone.weight'])
 
 

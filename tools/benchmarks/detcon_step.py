@@ -22,6 +22,7 @@ from collections.abc import Callable
 import torch
 from pretext_step import WIDTH, peak_mb, rounds
 from torch import Tensor, nn
+from torch.autograd.graph import increment_version
 
 import mmdense  # noqa: F401
 from mmdense.errors import run_command
@@ -86,7 +87,7 @@ def make_steps(model: nn.Module, images: list[Tensor], views: Views,
         with autocast():
             loss = sum(model(images, views, mode='loss').values())
         loss.backward()
-        model.twin.update()
+        increment_version(next(model.backbone.parameters()))  # a step, as the twin sees it
         return loss.detach()
 
     return dict(bare=bare, mmdense=mmdense_step)

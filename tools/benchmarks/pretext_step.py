@@ -24,6 +24,7 @@ import mmpretrain.models  # noqa: F401
 import torch
 from mmpretrain.registry import MODELS as MMPRETRAIN
 from torch import Tensor, nn
+from torch.autograd.graph import increment_version
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
@@ -90,7 +91,7 @@ def make_steps(ours: nn.Module, stock: nn.Module, images: list[Tensor],
         with autocast():
             loss = sum(ours(images, views, mode='loss').values())
         loss.backward()
-        ours.twin.update()
+        increment_version(next(ours.backbone.parameters()))  # a step, as the twin sees it
         return loss.detach()
 
     def mmpretrain_step() -> Tensor:

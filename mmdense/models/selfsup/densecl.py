@@ -74,8 +74,8 @@ class DenseCL(DenseSSL):
 
     def loss(self, inputs: list[Tensor], views: Views) -> dict[str, Tensor]:
         """Return ``loss_single`` and ``loss_dense`` (weighted) of two views (B, 3, H, W)."""
-        if self.training:
-            self.twin.start()
+        if self.training and not torch.compiler.is_compiling():
+            self.twin.follow()
         online = self.project(self, inputs[0])
         with torch.no_grad():
             target = self.twin(inputs[1], self.project)

@@ -128,8 +128,8 @@ class DetConB(DetCon):
 
     def loss(self, inputs: list[Tensor], views: Views) -> dict[str, Tensor]:
         """Return the named losses of two views (B, 3, H, W), and maybe the whole image."""
-        if self.training:
-            self.twin.start()
+        if self.training and not torch.compiler.is_compiling():
+            self.twin.follow()
         images, views = self.choose(inputs, views)
         maps = [self.encode(view) for view in images[:2]]
         targets = [self.twin(view, lambda net, x: (self.encode(x, net),))[0] for view in images]

@@ -62,7 +62,7 @@ def test_training_twin_and_evaluation_take_the_same_map(out_index):
     backbone = {**BACKBONE, 'out_indices': (0, 1, 2)}
     channels = (8, 16, 32)[out_index]
     method = on(backbone, channels, out_index=out_index)
-    method.twin.start()
+    method.twin.follow()
     method.eval()
     images = torch.randn(2, 3, 64, 64)
     expected = method.backbone(images)[out_index]
