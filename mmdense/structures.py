@@ -68,7 +68,9 @@ class Views:
         """Return the views of these numbers, in this order; one may be named several times."""
         order = list(order)
         regions = None if self.regions is None else [self.regions[view] for view in order]
-        return Views(self.boxes[order], self.flips[order], self.index, regions, self.num_regions)
+        boxes, flips = (torch.stack([part[view] for view in order])     # waits for no device
+                        for part in (self.boxes, self.flips))
+        return Views(boxes, flips, self.index, regions, self.num_regions)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Views:
         regions = None if self.regions is None else [change(maps) for maps in self.regions]

@@ -20,11 +20,11 @@ def objective_job(rank, world):
     method, (online, target) = build(queue=dict(size=10, own_image='masked')), branches(6)
     rows = slice(rank * 6 // world, (rank + 1) * 6 // world)
     online = [t[rows].requires_grad_() for t in online]
-    losses = method.objective(online, [t[rows] for t in target], torch.arange(6)[rows])
+    losses = method.objective(online, [t[rows] for t in target], views_of(torch.arange(6)[rows]))
     sum(losses.values()).backward()
     grads = [torch.zeros_like(t) if t.grad is None else t.grad / world for t in online]
-    return ({k: v.item() for k, v in losses.items()}, grads, method.queue.keys.numpy(),
-            method.dense_queue.index.numpy())
+    return ({k: v.item() for k, v in losses.items()}, grads, method.contrast.queue.keys.numpy(),
+            method.dense_contrast.queue.index.numpy())
 
 
 def shuffle_job(rank, world):

@@ -66,8 +66,8 @@ def build_stock(depth: int, queue: int, ours: nn.Module) -> nn.Module:
              (stock.encoder_k.module[1].mlp2, ours.dense_projector.layers)]
     for target, source in pairs:
         target.load_state_dict(source.state_dict())
-    stock.queue.copy_(ours.queue.keys.t())
-    stock.queue2.copy_(ours.dense_queue.keys.t())
+    stock.queue.copy_(ours.contrast.queue.keys.t())
+    stock.queue2.copy_(ours.dense_contrast.queue.keys.t())
     return stock
 
 

@@ -1,3 +1,5 @@
 from .base import DenseSSL
 from .densecl import DenseCL
 from .detcon import DetConB, DetConS
+from .moco import MoCo
+from .two_branch import TwoBranchSSL

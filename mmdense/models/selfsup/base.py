@@ -79,15 +79,6 @@ def trained_index(model: nn.Module) -> int:
     return index[-1] if isinstance(index, (list, tuple)) else index
 
 
-def follow_step(method: DenseSSL, args: tuple, kwargs: dict) -> None:
-    """Before a training forward: let the twin, where there is one, follow the last step.
-
-    Before and not in it, so that it is outside a compiled graph.
-    """
-    if method.training and hasattr(method, 'twin') and 'loss' in (*args[2:], kwargs.get('mode')):
-        method.twin.follow()
-
-
 class DenseSSL(BaseModel):
     """Base of the methods. A method adds its heads, and ``loss`` returns its named losses.
 
@@ -117,7 +108,6 @@ class DenseSSL(BaseModel):
             raise ValueError(f'out_index={out_index}: the decode head chooses its maps by its own '
                              'in_index; expected out_index=-1 beside a decode_head')
         self.out_index = out_index
-        self.register_forward_pre_hook(follow_step, with_kwargs=True)
 
     def encode(self, images: Tensor, net: nn.Module | None = None) -> Tensor:
         """Return :func:`encode` of images (B, 3, H, W) under the twin ``net``, or under itself.

@@ -8,9 +8,9 @@ from mmdense.registry import MODELS
 from mmdense.structures import Views
 
 from ..cell_regions import CellRegions, balance_of
-from ..momentum import MomentumTwin
 from ..region_pooling import sample_regions
-from .base import DenseSSL, build
+from .base import build
+from .two_branch import TwoBranchSSL
 
 
 def project_regions(net: nn.Module, maps: list[Tensor], found: list[CellRegions],
@@ -28,7 +28,7 @@ def project_regions(net: nn.Module, maps: list[Tensor], found: list[CellRegions]
             for features, regions, wanted in zip(maps, found, ids, strict=True)]
 
 
-class DetCon(DenseSSL):
+class DetCon(TwoBranchSSL):
     """What both have in common; see :func:`mmdense.models.losses.detcon_nce` for the contrast.
 
     Each view's map is pooled over R of its regions, drawn with replacement from those that own a
@@ -45,16 +45,19 @@ class DetCon(DenseSSL):
         num_samples: R.
         two_views: False takes the first view for both sides (an ablation of the paper).
     """
+    heads = ('projector', 'regions')
 
-    def __init__(self, backbone: dict, projector: dict, loss: dict, regions: dict | None = None,
+    def __init__(self, backbone: dict, loss: dict, regions: dict | None = None,
                  num_samples: int = 16, two_views: bool = True, **kwargs) -> None:
-        super().__init__(backbone, **kwargs)
+        super().__init__(backbone, regions=regions or dict(type='mmdense.GivenRegions'), **kwargs)
         if num_samples < 1:
             raise ValueError(f'num_samples={num_samples}: expected at least 1 region per view')
-        self.projector = build(projector)
         self.contrast = build(loss)
-        self.regions = build(regions or dict(type='mmdense.GivenRegions'))
         self.num_samples, self.two_views = num_samples, two_views
+
+    def project(self, net: nn.Module, images: Tensor) -> tuple[Tensor]:
+        """Return the map (B, C, h, w) of images under ``net``."""
+        return (self.encode(images, net),)
 
     def choose(self, inputs: list[Tensor], views: Views) -> tuple[list[Tensor], Views]:
         """Return the two views, and where regions need it the whole image, with their geometry.
@@ -98,7 +101,8 @@ class DetConS(DetCon):
         images, views = self.choose(inputs, views)
         with torch.no_grad():
             whole = self.encode(images[2]) if images[2:] else None
-        return self.objective([self.encode(view) for view in images[:2]], whole, views)
+        maps, _ = self.branches(images, (0, 1), (0, 1))
+        return self.objective([maps[0][0], maps[1][0]], whole, views)
 
     def objective(self, maps: list[Tensor], whole: Tensor | None,
                   views: Views) -> dict[str, Tensor]:
@@ -119,20 +123,16 @@ class DetConB(DetCon):
         predictor: from D to D, of the online side only.
         twin: arguments of :class:`MomentumTwin`.
     """
+    own_heads = ('predictor',)
 
-    def __init__(self, predictor: dict, twin: dict, **kwargs) -> None:
-        super().__init__(**kwargs)
-        self.predictor = build(predictor)
-        self.twin = MomentumTwin({**self.encoder(), 'projector': self.projector,
-                                  'regions': self.regions}, **twin)
+    def __init__(self, twin: dict, **kwargs) -> None:
+        super().__init__(twin=twin, **kwargs)
 
     def loss(self, inputs: list[Tensor], views: Views) -> dict[str, Tensor]:
         """Return the named losses of two views (B, 3, H, W), and maybe the whole image."""
-        if self.training and not torch.compiler.is_compiling():
-            self.twin.follow()
         images, views = self.choose(inputs, views)
-        maps = [self.encode(view) for view in images[:2]]
-        targets = [self.twin(view, lambda net, x: (self.encode(x, net),))[0] for view in images]
+        online, target = self.branches(images, (0, 1), range(len(images)))
+        maps, targets = ([features for features, in side.values()] for side in (online, target))
         return self.objective(maps, targets[:2], targets[2] if targets[2:] else None, views)
 
     def objective(self, maps: list[Tensor], targets: list[Tensor], whole: Tensor | None,

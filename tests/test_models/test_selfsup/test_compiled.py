@@ -102,7 +102,7 @@ def test_the_step_as_mmengine_compiles_it():
     compiled = torch.compile(other.train_step, backend='aot_eager')
     assert_same(method, other, train(method, step_of(method.train_step)),
                 train(other, step_of(compiled)))
-    assert other.twin.steps == 2 and (other.queue.index >= 0).sum() == 8
+    assert other.twin.steps == 2 and (other.contrast.queue.index >= 0).sum() == 8
 
 
 @pytest.mark.parametrize('name', ['DenseCL', 'DetConS', 'DetConB'])

@@ -14,23 +14,27 @@ from references.tiny import BACKBONE, build, views_of
 from mmdense.models.queue import EMPTY
 
 
+def queues_of(method):
+    return method.contrast.queue, method.dense_contrast.queue
+
+
 @pytest.mark.parametrize('batch', [1, 5])
 @pytest.mark.parametrize('queue', [dict(size=24), dict(size=24, own_image='masked'), dict(size=5),
                                    dict(size=9, init='empty', own_image='masked')])
 def test_losses_equal_the_slow_loop(batch, queue):
     method = build(queue=queue)
     seen = torch.tensor([3, 0, 7, 4])
-    for q in (method.queue, method.dense_queue):
+    for q in queues_of(method):
         q.push(torch.nn.functional.normalize(torch.randn(4, 16)), seen)
     index, (online, target) = torch.arange(batch), branches(batch)
-    slots = method.queue.index.clone()
+    slots = method.contrast.queue.index.clone()
 
     def allowed(image, slot):
-        own = method.mask_own_image and slots[slot] == index[image]
+        own = method.contrast.mask_own_image and slots[slot] == index[image]
         return slots[slot] != EMPTY and not own
-    expected = slow_densecl(online, target, method.queue.keys.clone(),
-                            method.dense_queue.keys.clone(), allowed=allowed)
-    losses = method.objective(online, target, index)
+    expected = slow_densecl(online, target, method.contrast.queue.keys.clone(),
+                            method.dense_contrast.queue.keys.clone(), allowed=allowed)
+    losses = method.objective(online, target, views_of(index))
     assert losses['loss_single'].item() == pytest.approx(0.5 * expected[0], rel=1e-5, abs=1e-6)
     assert losses['loss_dense'].item() == pytest.approx(0.5 * expected[1], rel=1e-5, abs=1e-6)
 
@@ -39,10 +43,10 @@ def test_autocast_stays_close_to_the_slow_loop():
     method, (online, target) = build(), branches(4)
     halves = [[t.bfloat16() for t in b] for b in (online, target)]
     # the same numbers, so that the same cells match
-    expected = slow_densecl(*[[t.float() for t in b] for b in halves], method.queue.keys.clone(),
-                            method.dense_queue.keys)
+    expected = slow_densecl(*[[t.float() for t in b] for b in halves],
+                            method.contrast.queue.keys.clone(), method.dense_contrast.queue.keys)
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        losses = method.objective(*halves, torch.arange(4))
+        losses = method.objective(*halves, views_of(torch.arange(4)))
     assert losses['loss_single'].dtype == torch.float32
     for name, value in zip(('loss_single', 'loss_dense'), expected, strict=True):
         assert losses[name].item() == pytest.approx(0.5 * value, rel=1e-4)
@@ -92,15 +96,14 @@ def test_equals_mmpretrain_from_the_second_step_on():
         if step:
             assert_same(ours.twin, *stock.encoder_k.module, rtol=1e-4, atol=1e-5)
             copy_networks(*stock.encoder_k.module, ours.twin)
-        for queue, keys in zip((ours.queue, ours.dense_queue), queues, strict=True):
+        for queue, keys in zip(queues_of(ours), queues, strict=True):
             queue.keys.copy_(keys)
         losses = ours.loss(images, views_of(torch.arange(6)))
         if step:
             for name in ('loss_single', 'loss_dense'):
                 torch.testing.assert_close(losses[name], expected[name], rtol=1e-5, atol=1e-5)
-            torch.testing.assert_close(ours.queue.keys, stock.queue.t(), rtol=1e-4, atol=1e-5)
-            torch.testing.assert_close(ours.dense_queue.keys, stock.queue2.t(), rtol=1e-4,
-                                       atol=1e-5)
+            for queue, keys in zip(queues_of(ours), (stock.queue, stock.queue2), strict=True):
+                torch.testing.assert_close(queue.keys, keys.t(), rtol=1e-4, atol=1e-5)
         for found, optimizer in zip((losses, expected), optimizers, strict=True):
             optimizer.zero_grad()
             sum(found.values()).backward()
@@ -177,7 +180,7 @@ def test_wrong_own_image_is_named():
 
 
 def test_a_queue_that_holds_nothing_is_an_error():
-    with pytest.raises(ValueError, match=r'queue.size=0: DenseCL has no other negatives'):
+    with pytest.raises(ValueError, match=r'queue.size=0: there would be no negatives'):
         build(queue=dict(size=0))
 
 

@@ -1,0 +1,101 @@
+"""The skeleton of methods of two branches: a trained network that asks, a target that answers."""
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from mmdense.structures import Views
+
+from ..momentum import MomentumTwin
+from .base import DenseSSL, build
+
+
+def follow_step(method: TwoBranchSSL, args: tuple, kwargs: dict) -> None:
+    """Before a training forward: let the twin follow the last step, outside a compiled graph."""
+    if method.training and method.twin is not None and 'loss' in (*args[2:], kwargs.get('mode')):
+        method.twin.follow()
+
+
+class TwoBranchSSL(DenseSSL):
+    """Base of methods that compare what a network says of one view with a target's of another.
+
+    A method names its heads, and says what a network makes of images (:meth:`project`) and what
+    two views then lose (:meth:`objective`). The target is a momentum twin of encoder and heads;
+    without one it is the trained network itself, with gradient.
+
+    Attributes:
+        heads: constructor arguments that are built as heads, and that the twin copies too.
+        own_heads: likewise, of the trained network alone (a predictor).
+
+    Args:
+        twin: arguments of :class:`MomentumTwin`, or None.
+        symmetric: every view asks once and answers once, and losses are the mean of both; else
+            the first view asks and the second answers.
+        kwargs: the heads by name, each a config or a module, and what :class:`DenseSSL` takes.
+
+    Raises:
+        TypeError: a head is missing.
+    """
+    heads: tuple[str, ...] = ()
+    own_heads: tuple[str, ...] = ()
+
+    def __init__(self, backbone: dict, twin: dict | None = None, symmetric: bool = False,
+                 **kwargs) -> None:
+        missing = [name for name in (*self.heads, *self.own_heads) if kwargs.get(name) is None]
+        if missing:
+            raise TypeError(f'{type(self).__name__}.__init__() missing {len(missing)} required '
+                            f'keyword-only arguments: {", ".join(map(repr, missing))}')
+        heads = {name: kwargs.pop(name) for name in (*self.heads, *self.own_heads)}
+        super().__init__(backbone, **kwargs)
+        for name, cfg in heads.items():
+            setattr(self, name, build(cfg))
+        copied = {**self.encoder(), **{name: getattr(self, name) for name in self.heads}}
+        self.twin = None if twin is None else MomentumTwin(copied, **twin)
+        self.ways = ((0, 1), (1, 0)) if symmetric else ((0, 1),)
+        self.register_forward_pre_hook(follow_step, with_kwargs=True)
+
+    def project(self, net: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
+        """Return what the loss needs of images (B, 3, H, W) under ``net``, B rows each.
+
+        Args:
+            net: the method, or its twin.
+        """
+        raise NotImplementedError
+
+    def objective(self, online: tuple[Tensor, ...], target: tuple[Tensor, ...],
+                  views: Views) -> dict[str, Tensor]:
+        """Return the named losses of one view that asks and one that answers.
+
+        Args:
+            online, target: what :meth:`project` gave for each.
+            views: the geometry of both, in this order.
+        """
+        raise NotImplementedError
+
+    def branches(self, inputs: list[Tensor], asking: Iterable[int], answering: Iterable[int]
+                 ) -> tuple[dict[int, tuple], dict[int, tuple]]:
+        """Return :meth:`project` of the asking views, and of the answering ones, by their number.
+
+        Raises:
+            ValueError: there is no such view.
+        """
+        if len(inputs) <= max(*asking, *answering):
+            raise ValueError(f'{type(self).__name__} got {len(inputs)} view(s) of an image; '
+                             f'expected {max(*asking, *answering) + 1}: mmdense.MultiView in the '
+                             'pipeline makes them')
+        if self.twin is not None and self.training and not torch.compiler.is_compiling():
+            self.twin.follow()          # where `loss` is called by itself; else it has done so
+        online = {view: self.project(self, inputs[view]) for view in asking}
+        if self.twin is None:
+            return online, {view: online[view] if view in online
+                            else self.project(self, inputs[view]) for view in answering}
+        return online, {view: self.twin(inputs[view], self.project) for view in answering}
+
+    def loss(self, inputs: list[Tensor], views: Views) -> dict[str, Tensor]:
+        """Return the named losses of the first two views (B, 3, H, W), a mean over the ways."""
+        online, target = self.branches(inputs, *zip(*self.ways, strict=True))
+        parts = [self.objective(online[one], target[other], views.take((one, other)))
+                 for one, other in self.ways]
+        return {name: sum(part[name] for part in parts) / len(parts) for name in parts[0]}
