@@ -21,6 +21,18 @@ def config(**changes) -> dict:
         data_preprocessor=dict(type='BaseDataPreprocessor')), **changes}
 
 
+def moco_config(**changes) -> dict:
+    """MoCo as far as it is :func:`config`'s DenseCL."""
+    whole = config(type='mmdense.MoCo')
+    names = ('type', 'backbone', 'projector', 'queue', 'twin', 'loss', 'data_preprocessor')
+    return {**{name: whole[name] for name in names}, **changes}
+
+
+def build_moco(**changes):
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return MODELS.build(moco_config(**changes))
+
+
 def build(**changes):
     with DefaultScope.overwrite_default_scope('mmseg'):
         return MODELS.build(config(**changes))

@@ -1,0 +1,14 @@
+"""MoCo v2, ResNet-50, ImageNet-1k, 200 epochs: the published recipe (2003.04297).
+
+Data: data/imagenet/train (the labels, its folders, are not used).
+Cost: 1,000,800 steps of 256 images; published: 53 hours on 8 V100.
+Command: tools/dist_train.sh configs/moco_r50_in1k.py 8
+"""
+_base_ = [
+    '_base_/mmdense.py',
+    '_base_/pretrain_runtime.py',
+    '_base_/models/moco_r50.py',
+    '_base_/datasets/unlabelled_folder.py',
+    '_base_/schedules/densecl_in1k.py',
+]
+train_dataloader = dict(dataset=dict(data_root='data/imagenet/train'))

@@ -1,0 +1,106 @@
+"""MoCo: against a slow loop, over processes, resumed, in both directions; what is not a method."""
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from jobs.moco import moco_job, vectors
+from jobs.processes import run_processes
+from mmengine.registry import MODELS, DefaultScope
+from references.densecl import cross_entropy
+from references.tiny import build, build_moco, config, moco_config, views_of
+
+from mmdense.component_errors import component_message
+from mmdense.models.queue import EMPTY
+
+
+@pytest.mark.parametrize('batch', [1, 5])
+@pytest.mark.parametrize('queue', [dict(size=24), dict(size=24, own_image='masked'),
+                                   dict(size=9, init='empty', own_image='masked')])
+def test_the_loss_equals_the_slow_loop(batch, queue):
+    method, (query, key) = build_moco(queue=queue), vectors(batch)
+    memory, index = method.contrast.queue, torch.arange(batch)
+    memory.push(torch.nn.functional.normalize(torch.randn(4, 16)), torch.tensor([3, 0, 7, 4]))
+    expected = []
+    for row in range(batch):
+        masked = queue.get('own_image') == 'masked'
+        negatives = [memory.keys[slot].double() for slot in range(len(memory))
+                     if memory.index[slot] != EMPTY
+                     and not (masked and memory.index[slot] == index[row])]
+        expected.append(cross_entropy(query[row].double(), key[row].double(), negatives, 0.2))
+    found = method.objective((query,), (key,), views_of(index))
+    assert list(found) == ['loss_image']
+    assert found['loss_image'].item() == pytest.approx(sum(expected) / batch, rel=1e-5, abs=1e-6)
+    torch.testing.assert_close(memory.keys[torch.arange(4, 4 + batch) % len(memory)],
+                               torch.nn.functional.normalize(key))
+
+
+def test_two_processes_are_one(tmp_path):
+    """Loss, gradients and keys; and only the twin has no gradient."""
+    one, two = moco_job(0, 1), run_processes(moco_job, tmp_path)
+    assert sum(r[0] for r in two) / 2 == pytest.approx(one[0], rel=1e-5)
+    torch.testing.assert_close(one[1], torch.cat([r[1] for r in two]))
+    for r in two:
+        torch.testing.assert_close(torch.tensor(r[2]), torch.tensor(one[2]))
+    assert [r[3] for r in (one, *two)] == [([], [])] * 3
+
+
+def step(method, optimizer, seed):
+    g = torch.Generator().manual_seed(seed)
+    images = [torch.randn(4, 3, 64, 64, generator=g) for _ in range(2)]
+    loss = method.loss(images, views_of(torch.arange(4)))['loss_image']
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def test_a_resumed_method_gives_the_same_losses():
+    method = build_moco()
+    optimizer = torch.optim.SGD(method.parameters(), lr=0.1)
+    for seed in range(2):
+        step(method, optimizer, seed)
+    resumed = build_moco()
+    resumed.load_state_dict(copy.deepcopy(method.state_dict()))
+    other = torch.optim.SGD(resumed.parameters(), lr=0.1)
+    assert [step(method, optimizer, seed) for seed in range(2, 5)] \
+        == [step(resumed, other, seed) for seed in range(2, 5)]
+    assert method.state_dict()['twin.steps'] == 5
+
+
+def test_densecl_is_moco_and_cells():
+    """Its image-level loss is MoCo's, on the same weights, twin and queue."""
+    dense, plain = build(dense_warmup=0), build_moco()
+    plain.load_state_dict({name: value for name, value in dense.state_dict().items()
+                           if 'dense' not in name})
+    images = [torch.randn(4, 3, 64, 64) for _ in range(2)]
+    losses = [method.loss(images, views_of(torch.arange(4))) for method in (dense, plain)]
+    assert 0.5 * losses[1]['loss_image'].item() == pytest.approx(losses[0]['loss_single'].item())
+
+
+def test_both_directions_are_the_mean_of_each():
+    one, both = build_moco(), build_moco(symmetric=True)
+    both.load_state_dict(one.state_dict())
+    images, views = [torch.randn(4, 3, 64, 64) for _ in range(2)], views_of(torch.arange(4))
+    for method in (one, both):
+        method.eval()                   # neither queue nor statistics move
+    ways = [one.loss(list(order), views)['loss_image'].item()
+            for order in (images, images[::-1])]
+    assert both.loss(images, views)['loss_image'].item() == pytest.approx(sum(ways) / 2)
+
+
+@pytest.mark.parametrize('make', [build, build_moco])
+@pytest.mark.situation('settings', 'a pipeline of one view for a method of two', 'error',
+                       'says how many there are, how many are expected, and what makes them')
+def test_one_view_is_too_few(make):
+    with pytest.raises(ValueError, match=r'got 1 view\(s\) of an image; expected 2: mmdense.Mult'):
+        make().loss([torch.randn(2, 3, 64, 64)], views_of(torch.arange(2)))
+
+
+@pytest.mark.parametrize('cfg, missing', [(moco_config(), 'projector'),
+                                          (config(), 'projector'), (config(), 'twin')])
+def test_a_head_that_is_missing_is_told(cfg, missing):
+    with DefaultScope.overwrite_default_scope('mmseg'), pytest.raises(TypeError) as caught:
+        MODELS.build({name: value for name, value in cfg.items() if name != missing})
+    assert component_message(caught.value) == f"{cfg['type']}: needs {missing!r}"
