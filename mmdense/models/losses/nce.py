@@ -126,12 +126,13 @@ def masked_nce(query: Tensor, keys: Tensor, positive: BlockMask, negative: Block
 def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: float = 0.2,
              normalize: bool = True, query_index: Tensor | None = None,
              negative_index: Tensor | None = None, unit_negatives: bool = False,
-             block: int | None = None) -> Tensor:
+             block: int | None = None, valid: Tensor | None = None) -> Tensor:
     """Mean over rows of -log(P / (P + sum of exp(q . n / T))), where P = exp(q . p / T).
 
     InfoNCE (MoCo, 1911.05722, eq. 1), at least in float32. Gradients go to each argument that
     asks. A row whose negatives are all left out, or K = 0, is 0 and counts in the mean; N = 0
-    gives 0. nan in a query, a positive or a negative that counts gives nan.
+    gives 0. nan in a query, a positive or a negative that counts gives nan; a row that does not
+    count may hold anything.
 
     Args:
         query: (N, D).
@@ -147,6 +148,8 @@ def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: fl
         unit_negatives: the negatives are of length 1 already (a queue's), ``normalize`` need not
             do it again.
         block: number of negatives in a block; by default what suits the device.
+        valid: (N,) bool, which rows count; by default all. The mean is over those, 0 without any.
+            No row is dropped, so a GPU is not waited for, and processes keep their row counts.
 
     Raises:
         ValueError: shapes do not fit, ``query_index`` without ``negative_index``, or a temperature
@@ -157,15 +160,18 @@ def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: fl
     check_vectors('negatives', negatives, query)
     check_index('query_index', query_index, query, shared=True)
     check_index('negative_index', negative_index, negatives)
+    check_index('valid', valid, query)
     if query_index is not None and negative_index is None:
         raise ValueError('query_index needs negative_index: the image of each negative')
+    if valid is not None:
+        query, positive = (rows.masked_fill(~valid[:, None], 0) for rows in (query, positive))
     with torch.autocast(query.device.type, enabled=False):
         query, positive = prepare(query, normalize), prepare(positive, normalize)
         options = dict(normalize=normalize and not unit_negatives, bounded=normalize, block=block)
         keep = None if negative_index is None else negative_index != EMPTY
         mask = None if query_index is None else other_images(query_index, negative_index)
         return mean_nce((query * positive).sum(1) / temperature, [masked_logsumexp(
-            query, negatives, 1 / temperature, keep=keep, mask=mask, **options)])
+            query, negatives, 1 / temperature, keep=keep, mask=mask, **options)], valid)
 
 
 def other_images(query_index: Tensor, negative_index: Tensor) -> BlockMask:
@@ -188,6 +194,6 @@ class InfoNCE(nn.Module):
         super().__init__()
         self.temperature, self.loss_weight = temperature, loss_weight
 
-    def forward(self, query: Tensor, positive: Tensor, negatives: Tensor, **indices) -> Tensor:
-        """Return the loss; ``indices`` are the keyword arguments of :func:`info_nce`."""
-        return self.loss_weight * info_nce(query, positive, negatives, self.temperature, **indices)
+    def forward(self, query: Tensor, positive: Tensor, negatives: Tensor, **options) -> Tensor:
+        """Return the loss; ``options`` are the keyword arguments of :func:`info_nce`."""
+        return self.loss_weight * info_nce(query, positive, negatives, self.temperature, **options)

@@ -8,15 +8,34 @@ from torch import Tensor
 
 @dataclass
 class Matches:
-    """For each of N cells of the query view, its cell in the key view.
+    """For each of N cells of the query view, its cell in the key view, or a mixture of its M cells.
+
+    A matcher is called with the maps of query (B, C, h, w) and key (B, C, h', w') and the geometry
+    of both (`Views`), and takes of these what it needs.
 
     Attributes:
-        index: (B, N) int64, the matching cell's number in the key's map, row by row.
-        valid: (B, N) bool, False where a cell has no counterpart (its index is then arbitrary).
+        valid: (B, N) bool, False where a cell has no counterpart (what stands for it is then
+            arbitrary, and whoever uses the matches leaves it out).
+        index: (B, N) int64, the matching cell's number in the key's map, row by row; or None.
+        weights: (B, N, M) float, the share of each of the key's cells; or None.
+
+    Raises:
+        ValueError: both or neither of ``index`` and ``weights``, or other cells than in ``valid``.
     """
-    index: Tensor
     valid: Tensor
+    index: Tensor | None = None
+    weights: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if (self.index is None) == (self.weights is None):
+            raise ValueError('Matches needs index or weights, one of them')
+        cells = self.weights.shape[:2] if self.index is None else self.index.shape
+        if cells != self.valid.shape:
+            raise ValueError(f'Matches of {tuple(cells)} cells (B, N), but valid is '
+                             f'{tuple(self.valid.shape)}')
 
     def take(self, cells: Tensor) -> Tensor:
-        """Return the matched columns of ``cells`` (B, D, M) as (B, D, N)."""
+        """Return what matches, of the key's ``cells`` (B, D, M), as (B, D, N)."""
+        if self.index is None:
+            return cells @ self.weights.transpose(1, 2).to(cells.dtype)
         return cells.gather(2, self.index[:, None].expand(-1, cells.shape[1], -1))

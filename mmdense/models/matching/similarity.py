@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmdense.registry import MODELS
+from mmdense.structures import Views
 
 from .matches import Matches
 
@@ -31,12 +32,12 @@ def similarity_matches(query: Tensor, key: Tensor) -> Matches:
         # a query's own length scales its row and cannot change which cell is best
         query, key = query.flatten(2).float(), F.normalize(key.flatten(2).float(), dim=1)
         index = torch.bmm(query.transpose(1, 2), key).argmax(dim=2)
-    return Matches(index, torch.ones_like(index, dtype=torch.bool))
+    return Matches(torch.ones_like(index, dtype=torch.bool), index)
 
 
 @MODELS.register_module()
 class SimilarityMatcher(nn.Module):
-    """:func:`similarity_matches` as a component."""
+    """:func:`similarity_matches` as a component; it does not ask where the views lie."""
 
-    def forward(self, query: Tensor, key: Tensor) -> Matches:
+    def forward(self, query: Tensor, key: Tensor, views: Views) -> Matches:
         return similarity_matches(query, key)

@@ -22,13 +22,13 @@ class DenseCL(MoCo):
     match is an index, so no gradient flows through it.
 
     Loss: ``(1 - w) loss_single + w loss_dense``, w = ``dense_weight`` after ``dense_warmup``
-    optimiser steps and 0 before. Each is a mean over its rows.
+    optimiser steps and 0 before. Each is a mean over its rows; of cells those that have a match.
 
     Args:
         projector, queue, twin, loss: as of :class:`MoCo`; ``queue`` and ``loss`` are those of the
             cells too.
         dense_projector: head of the map, (B, C, h, w) -> (B, D, h, w).
-        matcher: how cells are paired.
+        matcher: how cells are paired, from both maps and the views' geometry.
         dense_weight: weight of the dense loss (lambda in the paper).
         dense_warmup: optimiser steps before the dense loss counts.
         num_grid: side of the square grid that the map is pooled to before matching and dense
@@ -65,9 +65,10 @@ class DenseCL(MoCo):
         _, cells, query_map = online
         _, key_cells, key_map = target
         single = super().objective(online, target, views)['loss_image']
-        matches = self.matcher(query_map.detach(), key_map)
+        matches = self.matcher(query_map.detach(), key_map, views)
         rows, positives = (x.transpose(1, 2).flatten(0, 1)
                            for x in (cells, matches.take(key_cells)))
-        dense = self.dense_contrast(rows, positives, views.index, key_cells.float().mean(dim=2))
+        dense = self.dense_contrast(rows, positives, views.index, key_cells.float().mean(dim=2),
+                                    matches.valid.flatten())
         weight = torch.where(self.twin.steps < self.dense_warmup, 0.0, self.dense_weight)
         return dict(loss_single=(1 - weight) * single, loss_dense=weight * dense)

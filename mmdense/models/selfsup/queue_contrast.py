@@ -34,7 +34,7 @@ class QueueContrast(nn.Module):
         self.mask_own_image = own_image == 'masked'
 
     def forward(self, rows: Tensor, positives: Tensor, index: Tensor,
-                keys: Tensor | None = None) -> Tensor:
+                keys: Tensor | None = None, valid: Tensor | None = None) -> Tensor:
         """Return the loss, a scalar; while training, push the keys.
 
         Unfilled slots never count; keys of a row's own image count unless they are masked.
@@ -44,10 +44,11 @@ class QueueContrast(nn.Module):
             positives: (N, D).
             index: (B,) dataset index of each image.
             keys: (B, D), what the queue takes; by default the positives, one per image.
+            valid: (N,) bool, which rows count; by default all.
         """
         loss = self.contrast(rows, positives, self.queue.keys, unit_negatives=True,
                              query_index=index if self.mask_own_image else None,
-                             negative_index=self.queue.index)
+                             negative_index=self.queue.index, valid=valid)
         if self.training:
             self.queue.push(F.normalize((positives if keys is None else keys).float()), index)
         return loss

@@ -292,6 +292,37 @@ def test_rows_that_do_not_count_may_be_nan(normalize, block):
         rows.data[at] = before
 
 
+@pytest.mark.parametrize('normalize', [True, False])
+@pytest.mark.parametrize('masked', [False, True])
+@pytest.mark.parametrize('hidden', [(1, 4), (0, 1, 2, 3, 4, 5)])
+@pytest.mark.situation('numbers', 'NaN in a row of `info_nce(valid=…)` that does not count',
+                       'works', 'loss and gradients as without the row; 0 without any row')
+def test_rows_that_are_not_valid_are_as_if_not_there(hidden, masked, normalize):
+    """Against the formula over the other rows; three images of two rows each where masked."""
+    inputs = leaves((6, 8), (6, 8), (9, 8))
+    kept = [row for row in range(6) if row not in hidden]
+    query_index, negative_index = [3, 4, 5], [3, 9, 4, -2, 5, -1, 3, 3, -2]
+    for rows in inputs[:2]:
+        rows.data[list(hidden)] = NAN
+    valid = torch.ones(6, dtype=torch.bool)
+    valid[list(hidden)] = False
+    got = info_nce(*inputs, 0.2, normalize, torch.tensor(query_index) if masked else None,
+                   torch.tensor(negative_index), block=4, valid=valid)
+    doubles = [x.detach()[kept].double().requires_grad_() for x in inputs[:2]]
+    doubles.append(inputs[2].detach().double().requires_grad_())
+    if not kept:
+        assert got.item() == 0 and not any(g.any() for g in gradients(got, inputs))
+        return
+    expected = reference.info_nce(*doubles, 0.2, normalize,
+                                  [query_index[row // 2] for row in kept] if masked else None,
+                                  negative_index)
+    torch.testing.assert_close(got.double(), expected, rtol=1e-5, atol=1e-5)
+    ours, theirs = gradients(got, inputs), gradients(expected, doubles)
+    for one, other in zip((ours[0][kept], ours[1][kept], ours[2]), theirs, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=1e-5, atol=1e-5)
+    assert not any(one[list(hidden)].any() for one in ours[:2])
+
+
 def test_masked_logsumexp_equals_torchs():
     query, keys = leaves((5, 8), (20, 8))
     keep, mask = torch.rand(20) < 0.7, torch.rand(5, 20) < 0.7
@@ -335,6 +366,8 @@ def test_other_mistakes_are_named():
         info_nce(*inputs, query_index=torch.zeros(9).long(), negative_index=torch.zeros(9).long())
     with pytest.raises(ValueError, match='needs negative_index'):
         info_nce(*inputs, query_index=torch.zeros(4).long())
+    with pytest.raises(ValueError, match=r'valid \(3,\).*\(4, 8\)'):
+        info_nce(*inputs, valid=torch.ones(3).bool())
     with pytest.raises(ValueError, match='temperature 0'):
         info_nce(*inputs, temperature=0)
     with pytest.raises(ValueError, match=r'\(4, 8\).*\(9, 7\)'):

@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from references.tiny import views_of
 
 from mmdense.models.matching import SimilarityMatcher, similarity_matches
 
@@ -24,7 +25,7 @@ def test_finds_a_permutation_whatever_the_lengths():
     key = torch.randn(2, 16, 3, 3)
     order = torch.randperm(9)
     query = key.flatten(2)[:, :, order].view_as(key) * torch.rand(2, 1, 3, 3).add(0.1)
-    matches = SimilarityMatcher()(query, key)
+    matches = SimilarityMatcher()(query, key, views_of(torch.arange(2)))
     assert torch.equal(matches.index, order.expand(2, 9))
     torch.testing.assert_close(matches.take(key.flatten(2)), key.flatten(2)[:, :, order])
 

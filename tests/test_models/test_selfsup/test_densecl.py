@@ -8,9 +8,11 @@ import torch
 from jobs.densecl import branches, ddp_job, objective_job, shuffle_job, without_gradient
 from jobs.processes import run_processes
 from mmengine.registry import MODELS, DefaultScope
+from references.densecl import cross_entropy
 from references.densecl import densecl as slow_densecl
 from references.tiny import BACKBONE, build, views_of
 
+from mmdense.models.matching import Matches, cell_centres
 from mmdense.models.queue import EMPTY
 
 
@@ -167,11 +169,55 @@ def test_a_resumed_method_gives_the_same_next_loss():
 def test_any_grid_and_view_size(num_grid):
     method, cells = build(num_grid=num_grid), []
     match = method.matcher.forward
-    method.matcher.forward = lambda q, k: cells.append(match(q, k).index.shape[1]) or match(q, k)
+    method.matcher.forward = lambda *args: cells.append(match(*args).index.shape[1]) or match(*args)
     losses = method.loss([torch.randn(2, 3, 80, 100) for _ in range(2)],
                          views_of(torch.arange(2)))
     assert cells == [3 * 4 if num_grid is None else num_grid ** 2]
     assert all(torch.isfinite(v) for v in losses.values())
+
+
+class Planted(torch.nn.Module):
+    """The key's cell at the same place, unless that is right of the middle of the first view."""
+
+    def __init__(self, soft: bool) -> None:
+        super().__init__()
+        self.soft = soft
+
+    def forward(self, query, key, views):
+        middle = views.boxes[0][:, [0, 2]].mean(1)
+        valid = cell_centres(views.boxes[0], views.flips[0], *query.shape[2:])[..., 0] \
+            < middle[:, None]
+        index = torch.arange(valid.shape[1]).expand_as(valid).contiguous()
+        index[~valid] = 0
+        if not self.soft:
+            return Matches(valid, index)
+        weights = torch.nn.functional.one_hot(index, valid.shape[1]).float()
+        return Matches(valid, weights=weights.masked_fill(~valid[..., None], torch.nan))
+
+
+@pytest.mark.parametrize('soft', [False, True])
+def test_cells_without_a_match_do_not_count(soft):
+    """A matcher sees where the views lie; what it leaves out is in neither loss nor gradient."""
+    method, (online, target) = build(matcher=Planted(soft)), branches(3)
+    views = views_of(torch.arange(3))
+    slots = method.dense_contrast.queue.keys.clone()
+    cells = online[1].requires_grad_()
+    loss = method.objective(online, target, views)['loss_dense']
+    loss.backward()
+    expected = [cross_entropy(cells[b, :, i].detach().double(), target[1][b, :, i].double(),
+                              slots.double(), 0.2) for b in range(3) for i in (0, 2, 4)]
+    assert loss.item() == pytest.approx(0.5 * sum(expected) / len(expected), rel=1e-5)
+    assert [bool(cells.grad[:, :, i].any()) for i in range(6)] == [True, False] * 3
+
+
+def test_no_match_at_all_is_no_loss():
+    method, (online, target) = build(matcher=Planted(False)), branches(3)
+    cells = online[1].requires_grad_()
+    views = views_of(torch.arange(3))
+    views.boxes = views.boxes * 0
+    losses = method.objective(online, target, views)
+    losses['loss_dense'].backward()
+    assert losses['loss_dense'].item() == 0 and not cells.grad.any()
 
 
 def test_wrong_own_image_is_named():
