@@ -30,7 +30,8 @@ def image_index(results: dict) -> int:
 class PackViews(BaseTransform):
     """Pack ``results['views']`` into ``inputs``, V tensors (C, h, w), and a `ViewSample`.
 
-    Its ``index`` is :func:`image_index`.
+    Its ``index`` is :func:`image_index`. A view's ``target`` and ``mask`` (arrays that a transform
+    at the end of its pipeline made) go along, as ``targets`` and ``masks``.
     """
 
     def transform(self, results: dict) -> dict:
@@ -47,7 +48,12 @@ class PackViews(BaseTransform):
         fields = dict(boxes=torch.from_numpy(np.stack([view['box'] for view in views])),
                       flips=torch.tensor([view['flip'] for view in views]))
         meta = dict(img_path=results.get('img_path'), ori_shape=results.get('ori_shape'),
-                    index=image_index(results))
+                    img_shape=results['img'].shape[:2], index=image_index(results))
+        for name in ('target', 'mask'):
+            given = [view.get(name) for view in views]
+            if any(one is not None for one in given):
+                fields[f'{name}s'] = [None if one is None else torch.as_tensor(one)
+                                      for one in given]
         if 'regions' in results:
             low = int(results['regions'].min())
             high = max(int(ids.max()) for ids in (results['regions'],

@@ -33,7 +33,8 @@ def test_packed_tensors_are_the_views(channels):
         assert sample.boxes[number].tolist() == view['box'].tolist()
         assert bool(sample.flips[number]) == view['flip']
     assert 'regions' not in sample
-    assert sample.metainfo == dict(img_path='a.jpg', ori_shape=(40, 50), index=image_index(made))
+    assert sample.metainfo == dict(img_path='a.jpg', ori_shape=(40, 50), img_shape=(40, 50),
+                                   index=image_index(made))
     assert type(sample.index) is int
     without_path = dict(made, img_path=None)
     assert PackViews()(without_path)['data_samples'].index == 7
@@ -71,6 +72,51 @@ def test_a_region_id_that_is_none_is_named(wrong):
     made = MultiView([CROP], [2])(results(regions=np.full((40, 50), wrong)))
     with pytest.raises(ValueError, match=f'a.jpg: region id {wrong}; expected 0, no region, to'):
         PackViews()(made)
+
+
+def test_the_source_size_is_that_of_the_boxes():
+    """Of the image that the views were cut from, not of the file."""
+    made = MultiView([[]], [2])(dict(results(), ori_shape=(400, 500)))
+    views = Views.collate([PackViews()(made)['data_samples']] * 3)
+    assert views.sizes.tolist() == [[40, 50]] * 3
+    assert views.boxes[0, 0].tolist() == [0, 0, 50, 40]
+
+
+def test_targets_and_masks_of_views_go_along():
+    """As arrays or tensors, of those views that have one."""
+    def sample(number):
+        made = MultiView([CROP], [2])(results())
+        made['views'][0] |= dict(mask=np.arange(6).reshape(2, 3) < number,
+                                 target=torch.full((4, 2, 3), float(number)))
+        made['views'][1] |= dict(target=np.full(5, number))
+        return PackViews()(made)['data_samples']
+    views = Views.collate([sample(1), sample(2)])
+    assert views.masks[1] is None and views.masks[0].dtype == torch.bool
+    assert views.masks[0].flatten(1).sum(1).tolist() == [1, 2]
+    assert [target.shape for target in views.targets] == [(2, 4, 2, 3), (2, 5)]
+    taken = views.take((1, 0))
+    assert taken.masks[0] is None and taken.targets[0] is views.targets[1]
+    assert taken.sizes is views.sizes
+    moved = views.to('meta')
+    assert all(part.device.type == 'meta' for part in
+               (moved.sizes, moved.masks[0], *moved.targets)) and moved.masks[1] is None
+    without = Views.collate([PackViews()(MultiView([CROP], [2])(results()))['data_samples']])
+    assert without.targets is None and without.masks is None
+
+
+@pytest.mark.parametrize('other, message', [
+    (None, r'view 0: masks of a.jpg is \(2, 3\), of b.jpg None: give one of the same shape to'),
+    (np.zeros((3, 3), bool), r'masks of a.jpg is \(2, 3\), of b.jpg \(3, 3\)')])
+@pytest.mark.situation('images', 'a target or mask of a view that some images of a batch have in '
+                       'another shape, or not at all', 'error', 'names view, files and shapes')
+def test_masks_that_do_not_stack_are_named(other, message):
+    samples = []
+    for path, mask in (('a.jpg', np.zeros((2, 3), bool)), ('b.jpg', other)):
+        made = MultiView([CROP], [2])(dict(results(), img_path=path))
+        made['views'][0]['mask'] = mask
+        samples.append(PackViews()(made)['data_samples'])
+    with pytest.raises(ValueError, match=message):
+        Views.collate(samples)
 
 
 def test_packing_without_views_says_what_is_missing():
