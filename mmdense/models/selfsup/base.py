@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
 
-from mmengine.model import BaseModel
+import torch
+from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
@@ -66,6 +68,48 @@ def encode(net: nn.Module, images: Tensor, out_index: int = -1) -> Tensor:
     if head is None:
         return choose_map(net.backbone, maps, out_index)
     return head([maps] if isinstance(maps, Tensor) else maps)
+
+
+def map_channels(method: DenseSSL) -> int:
+    """Return the channels C of a method's map: those of a small black image's, in eval mode.
+
+    Asked of a copy, so that no buffer, mode or random state of the method changes. The image is
+    on the method's own device, ``meta`` too, has the channels of the first convolution, and the
+    size that a transformer was made for (``img_size``), else 64 pixels.
+
+    Raises:
+        ValueError: the encoder does not take such an image.
+    """
+    net = nn.Module()
+    for name, module in method.encoder().items():
+        copied = revert_sync_batchnorm(copy.deepcopy(module))
+        copied.eval()                        # mmseg's ResNet returns None here
+        net.add_module(name, copied)
+    sizes = (m.img_size for m in net.modules() if isinstance(getattr(m, 'img_size', None),
+                                                             (int, tuple, list)))
+    size = next(sizes, 64)
+    side = (size, size) if isinstance(size, int) else tuple(size)
+    bands = next((m.in_channels for m in net.modules() if isinstance(m, nn.Conv2d)), 3)
+    device = next((p.device for p in net.parameters()), torch.device('cpu'))
+    cards = [device] if device.type == 'cuda' else []
+    try:
+        with torch.no_grad(), torch.random.fork_rng(cards):
+            return encode(net, torch.zeros(1, bands, *side, device=device),
+                          method.out_index).shape[1]
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        raise ValueError(f'{type(method.backbone).__name__} does not take a black image '
+                         f'(1, {bands}, {side[0]}, {side[1]}), so its channels are not known '
+                         f'({str(error).splitlines()[0]}): give the heads their in_channels'
+                         ) from error
+
+
+def lacks_channels(cfg: dict | nn.Module) -> bool:
+    """Whether a part's config leaves out ``in_channels``, which the part has to be told."""
+    if isinstance(cfg, nn.Module) or 'in_channels' in cfg:
+        return False
+    kind = cfg['type'] if isinstance(cfg['type'], type) else MODELS.get(cfg['type'])
+    wanted = inspect.signature(kind or object).parameters.get('in_channels')
+    return wanted is not None and wanted.default is wanted.empty
 
 
 def trained_index(model: nn.Module) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mmdense.structures import Views
 
 from ..momentum import MomentumTwin
-from .base import DenseSSL, build
+from .base import DenseSSL, build, map_channels, lacks_channels
 
 
 def follow_step(method: TwoBranchSSL, args: tuple, kwargs: dict) -> None:
@@ -26,7 +26,8 @@ class TwoBranchSSL(DenseSSL):
     without one it is the trained network itself, with gradient.
 
     Attributes:
-        heads: constructor arguments that are built as heads, and that the twin copies too.
+        heads: constructor arguments that are built as heads of the map, and that the twin copies
+            too. Where a config leaves ``in_channels`` out, it is the map's.
         own_heads: likewise, of the trained network alone (a predictor).
 
     Args:
@@ -49,8 +50,10 @@ class TwoBranchSSL(DenseSSL):
                             f'keyword-only arguments: {", ".join(map(repr, missing))}')
         heads = {name: kwargs.pop(name) for name in (*self.heads, *self.own_heads)}
         super().__init__(backbone, **kwargs)
+        asked = {name for name in self.heads if lacks_channels(heads[name])}
+        known = dict(in_channels=map_channels(self)) if asked else {}
         for name, cfg in heads.items():
-            setattr(self, name, build(cfg))
+            setattr(self, name, build({**cfg, **known} if name in asked else cfg))
         copied = {**self.encoder(), **{name: getattr(self, name) for name in self.heads}}
         self.twin = None if twin is None else MomentumTwin(copied, **twin)
         self.ways = ((0, 1), (1, 0)) if symmetric else ((0, 1),)
