@@ -8,7 +8,7 @@ from torch.autograd.function import once_differentiable
 from mmdense.registry import MODELS
 
 from ..queue import EMPTY
-from .logsumexp import BlockMask, any_of, block_length, masked_logsumexp
+from .logsumexp import BlockMask, any_of, block_length, known_all, masked_logsumexp
 
 
 class UnitRows(torch.autograd.Function):
@@ -163,6 +163,7 @@ def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: fl
     check_index('valid', valid, query)
     if query_index is not None and negative_index is None:
         raise ValueError('query_index needs negative_index: the image of each negative')
+    valid = None if valid is None or known_all(valid) else valid
     if valid is not None:
         query, positive = (rows.masked_fill(~valid[:, None], 0) for rows in (query, positive))
     with torch.autocast(query.device.type, enabled=False):

@@ -66,10 +66,7 @@ class DetCon(TwoBranchSSL):
             ValueError: there are fewer views than that.
         """
         order = (0, 1 if self.two_views else 0) + ((2,) if self.regions.whole_image else ())
-        if len(inputs) <= max(order):
-            raise ValueError(f'{type(self).__name__} got {len(inputs)} view(s) of an image; '
-                             f'expected two{", and the whole image" * len(order[2:])}: '
-                             'mmdense.MultiView in the pipeline makes them')
+        self.check_views(inputs, order)
         return [inputs[view] for view in order], views.take(order)
 
     def draw(self, net: nn.Module, maps: list[Tensor], whole: Tensor | None,

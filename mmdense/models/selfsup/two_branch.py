@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mmdense.structures import Views
 
 from ..momentum import MomentumTwin
-from .base import DenseSSL, build, map_channels, lacks_channels
+from .base import DenseSSL, build, lacks_channels, map_channels
 
 
 def follow_step(method: TwoBranchSSL, args: tuple, kwargs: dict) -> None:
@@ -77,6 +77,13 @@ class TwoBranchSSL(DenseSSL):
         """
         raise NotImplementedError
 
+    def check_views(self, inputs: list[Tensor], wanted: Iterable[int]) -> None:
+        """Raise ValueError unless there is a view of each of these numbers."""
+        count = max(wanted) + 1
+        if len(inputs) < count:
+            raise ValueError(f'{type(self).__name__} got {len(inputs)} view(s) of an image; '
+                             f'expected {count}: mmdense.MultiView in the pipeline makes them')
+
     def branches(self, inputs: list[Tensor], asking: Iterable[int], answering: Iterable[int]
                  ) -> tuple[dict[int, tuple], dict[int, tuple]]:
         """Return :meth:`project` of the asking views, and of the answering ones, by their number.
@@ -84,10 +91,7 @@ class TwoBranchSSL(DenseSSL):
         Raises:
             ValueError: there is no such view.
         """
-        if len(inputs) <= max(*asking, *answering):
-            raise ValueError(f'{type(self).__name__} got {len(inputs)} view(s) of an image; '
-                             f'expected {max(*asking, *answering) + 1}: mmdense.MultiView in the '
-                             'pipeline makes them')
+        self.check_views(inputs, (*asking, *answering))
         if self.twin is not None and self.training and not torch.compiler.is_compiling():
             self.twin.follow()          # where `loss` is called by itself; else it has done so
         online = {view: self.project(self, inputs[view]) for view in asking}

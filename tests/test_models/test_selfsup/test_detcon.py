@@ -304,7 +304,7 @@ def test_mistakes_are_named(kind):
     with pytest.raises(ValueError, match='num_samples=0: expected at least 1 region per view'):
         build_detcon(kind, num_samples=0)
     method = build_detcon(kind)
-    with pytest.raises(ValueError, match=rf'DetCon{kind} got 1 view\(s\).*expected two: mmdense'):
+    with pytest.raises(ValueError, match=rf'DetCon{kind} got 1 view\(s\).*expected 2: mmdense'):
         method.loss(images[:1], views)
     views.regions = None
     with pytest.raises(ValueError, match='no regions; expected mmdense.LoadRegions.*Clustered'):
