@@ -310,7 +310,7 @@ def test_mistakes_are_named(kind):
     with pytest.raises(ValueError, match='no regions; expected mmdense.LoadRegions.*Clustered'):
         method.loss(images, views)
     method = build_detcon(kind, regions=SOURCES['clustered'])
-    with pytest.raises(ValueError, match=rf'DetCon{kind} got 2 view\(s\).*two, and the whole ima'):
+    with pytest.raises(ValueError, match=rf'DetCon{kind} got 2 view\(s\).*expected 3: mmdense'):
         method.loss(images[:2], views)
 
 
