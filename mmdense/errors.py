@@ -21,7 +21,10 @@ FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line .*\n {4}(?P<line>.*)\n(?: {
 #: what torch says when a data loader's worker is gone
 DEAD_WORKER = re.compile(r'DataLoader worker \(pid(?:\(s\))? (?P<pid>[\d, ]+)\) '
                          r'(?:is killed by signal: (?P<signal>[\w ]+)|exited unexpectedly)')
-PACKAGE = f'{Path(__file__).resolve().parent}{os.sep}'
+PACKAGE = Path(__file__).resolve().parent
+#: folders of our code: the package, and what tools share (installed, the tools are inside of it)
+OURS = tuple(f'{folder}{os.sep}' for folder in (
+    PACKAGE, PACKAGE.parent / 'tools/steps', PACKAGE.parent / 'tools/tables'))
 
 
 def _dead_worker(error: BaseException) -> str | None:
@@ -55,7 +58,7 @@ def _worker_message(error: BaseException) -> str | None:
     frames = list(FRAME.finditer(str(error)))
     if 'Original Traceback' not in str(error) or not frames:
         return None
-    if not (frames[-1]['file'].startswith(PACKAGE) and frames[-1]['line'].startswith('raise')):
+    if not (frames[-1]['file'].startswith(OURS) and frames[-1]['line'].startswith('raise')):
         return None
     return str(error)[frames[-1].end():].partition(': ')[2].strip()
 
@@ -92,13 +95,13 @@ def ended_from_outside(error: BaseException | None) -> int | None:
 def user_message(error: BaseException | None) -> str | None:
     """Return what to tell the user about ``error``, or None if it is nobody's known mistake.
 
-    A known mistake is an exception that a ``raise`` statement of this package raised, or one over
+    A known mistake is an exception that a ``raise`` statement of our code raised, or one over
     a component that a config names or fills wrongly. Exceptions that others wrapped around one
     count as it, also over the border of a worker process.
     """
     while error is not None:
         frames = traceback.extract_tb(error.__traceback__)
-        if frames and frames[-1].filename.startswith(PACKAGE) \
+        if frames and frames[-1].filename.startswith(OURS) \
                 and (frames[-1].line or '').startswith('raise'):
             return str(error)
         if isinstance(error, OSError) and error.errno in NO_SPACE:     # whoever was writing: a log

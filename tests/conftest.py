@@ -1,4 +1,4 @@
-"""Shared by all tests: a fixed seed, no scope left over, `references` and `jobs` importable."""
+"""Shared by all tests: a fixed seed, no scope left over, what tests and tools share importable."""
 from __future__ import annotations
 
 import gc
@@ -12,6 +12,8 @@ import torch
 from mmengine.registry import DefaultScope
 
 sys.path.insert(0, str(Path(__file__).parent))
+# what the tools share; last, or tools/test.py would hide Python's own `test`
+sys.path.append(str(Path(__file__).resolve().parents[1] / 'tools'))
 
 
 def pytest_collection_finish() -> None:

@@ -30,9 +30,10 @@ from mmdense.engine.check import check_config, view_sizes
 from mmdense.engine.recipe import RunFacts, auto_changes, read_facts
 from mmdense.evaluation.features import FrozenEncoder
 from mmdense.evaluation.from_config import build_data, load_trained
-from mmdense.tables.definition import read_table
-from mmdense.tables.options import read_with
-from mmdense.tables.steps import Settings, chain
+from steps.options import read_with
+from steps.step import Settings
+from tables.chains import chain
+from tables.definition import read_table
 
 #: mmpretrain's own rows: with its published recipe, and its methods with our recipe
 PUBLISHED = [path for path in STOCK if path.stem.startswith(('mocov2_', 'densecl_'))]

@@ -35,7 +35,7 @@ from mmdense.evaluation.measuring import Request, measure
 from mmdense.evaluation.protocols import PROTOCOLS, beside_random, decimals
 from mmdense.evaluation.report import to_json, write_file
 from mmdense.outputs import check_output_file, make_output_folder
-from mmdense.tables.finetuning import check_finetuning, finetune
+from steps.finetuning import check_finetuning, finetune
 
 
 def parse_args() -> argparse.Namespace:

@@ -21,14 +21,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mmdense.errors import run_command
 from mmdense.files import LOCK, locked, remove_partials, write_whole
 from mmdense.outputs import make_output_folder
-from mmdense.tables.definition import Table, check_seeds, read_table
-from mmdense.tables.markdown import page
-from mmdense.tables.pictures import draw_table_predictions, prediction_folders
-from mmdense.tables.plots import draw
-from mmdense.tables.results import join_records, read_records, record, write_csv, write_json
-from mmdense.tables.running import missing, run_chains, run_logged
-from mmdense.tables.steps import FROZEN, Settings, Step, chain
-from mmdense.tables.workers import check_gpus, run_on_gpus
+from steps.running import missing, run_chains, run_logged
+from steps.step import Settings, Step
+from tables.chains import FROZEN, chain
+from tables.definition import Table, check_seeds, read_table
+from tables.markdown import page
+from tables.pictures import draw_table_predictions, prediction_folders
+from tables.plots import draw
+from tables.results import join_records, read_records, record, write_csv, write_json
+from tables.workers import check_gpus, run_on_gpus
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -15,12 +15,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mmdense.checkpoints import read_checkpoint
+from mmdense.digests import digest
 from mmdense.files import whole_file
 
 from .features import FrozenEncoder, by_size, recalibrate_bn
 from .random_state import kept_random_state
 from .segmentation import RECALIBRATION_IMAGES
-from .sources import LabelledImages, ViewPairs, digest
+from .sources import LabelledImages, ViewPairs
 
 #: counts up when the files' content, or how maps are made from images, changes
 FORMAT = 2

@@ -1,8 +1,6 @@
 """Images that feature maps are made of: labelled ones, and pairs of views."""
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from typing import Any
 
@@ -12,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mmdense.datasets.transforms.geometric import RandomFlip, RandomResizedCrop
+from mmdense.digests import digest
 
 from .memory import IGNORE
 from .random_state import kept_random_state
@@ -20,11 +19,6 @@ from .segmentation import label_map
 #: share of the image in a view of :class:`ViewPairs`, and by how much its shape may differ
 VIEW_AREA = (0.4, 1.0)
 VIEW_ASPECT = (3 / 4, 4 / 3)
-
-
-def digest(*parts: Any) -> str:
-    """Return the sha256, in hex, of parts that json can write; other objects count as text."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def describe(cfg: dict) -> str:

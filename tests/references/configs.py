@@ -15,8 +15,8 @@ from mmengine.registry import MODELS, DefaultScope
 import mmdense  # noqa: F401
 from mmdense.datasets.generate import ensure_scenes
 from mmdense.regions import grid_regions, write_regions
-from mmdense.tables.options import format_options
 from references.commands import ROOT, call_tool
+from steps.options import format_options
 
 CONFIGS = ROOT / 'configs'
 PRETRAINING = sorted(CONFIGS.glob('*.py'))

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from mmdense.tables.running import StepFailed
+from steps.running import StepFailed
 
 from . import tiny
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mmdense.evaluation.signals import as_markdown, rank_signals, read_results
-from mmdense.tables.results import write_json
+from tables.results import write_json
 
 LINEAR = [10., 40., 30., 20.]
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import pytest
 
-from mmdense.tables.results import Metric
-from mmdense.tables.signals import signals
+from tables.results import Metric
+from tables.signals import signals
 
 
 def records(values: list[float], targets: list[float], layer: str = 'C5') -> list[dict]:

@@ -5,8 +5,8 @@ import pytest
 from mmengine.config import Config, DictAction
 from references.tables import write_table
 
-from mmdense.tables.definition import read_table
-from mmdense.tables.options import budget_options, format_options, read_with
+from steps.options import budget_options, format_options, read_with
+from tables.definition import read_table
 
 
 @pytest.fixture

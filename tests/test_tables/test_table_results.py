@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 from references.tables import write_table
 
-from mmdense.tables.definition import read_table
-from mmdense.tables.markdown import page
-from mmdense.tables.pictures import draw_table_predictions
-from mmdense.tables.plots import draw
-from mmdense.tables.results import BEST, BEST_LAYER, Metric, values, write_csv, write_json
+from tables.definition import read_table
+from tables.markdown import page
+from tables.pictures import draw_table_predictions
+from tables.plots import draw
+from tables.results import BEST, BEST_LAYER, Metric, values, write_csv, write_json
 
 
 def one(row: str, seed: int, **metrics) -> dict:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from references.tables import Commands, write_table
 
-from mmdense.tables.definition import read_table
-from mmdense.tables.running import StepFailed, missing, run_chains, run_logged
-from mmdense.tables.steps import Settings, chain
+from steps.running import StepFailed, missing, run_chains, run_logged
+from steps.step import Settings
+from tables.chains import chain
+from tables.definition import read_table
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from mmdense.tables.statistics import mean_of, paired
+from tables.statistics import mean_of, paired
 
 
 def slow(values: list[int]) -> tuple[Fraction, float]:

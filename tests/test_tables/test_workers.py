@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from references.tables import Commands, write_table
 
-from mmdense.tables.definition import read_table
-from mmdense.tables.running import StepFailed, Stopped, missing, run_logged
-from mmdense.tables.steps import Settings, chain
-from mmdense.tables.workers import check_gpus, run_on_gpus
+from steps.running import StepFailed, Stopped, missing, run_logged
+from steps.step import Settings
+from tables.chains import chain
+from tables.definition import read_table
+from tables.workers import check_gpus, run_on_gpus
 
 
 @pytest.fixture
@@ -101,7 +102,8 @@ import sys
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from mmdense.tables import running, workers
+from steps import running
+from tables import workers
 
 def run_chains(chains, root, run, say, done):
     name = chains[0][0].folder.name
@@ -121,7 +123,7 @@ workers.run_on_gpus(chains, (0, 1), Path('.'), lambda gpu, stop: partial(
 def test_ctrl_c_ends_all_commands(tmp_path, repo):
     process = subprocess.Popen([sys.executable, '-c', SCRIPT], cwd=tmp_path, start_new_session=True,
                                stderr=subprocess.PIPE, text=True,
-                               env={**os.environ, 'PYTHONPATH': str(repo)})
+                               env={**os.environ, 'PYTHONPATH': f'{repo}:{repo}/tools'})
     files = [tmp_path / f'chain{number}' for number in range(2)]
     try:
         deadline = time.time() + 120

@@ -151,7 +151,7 @@ def test_finetune_runs_a_users_commands_and_goes_on_where_it_stopped(run, folder
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=20)
     cfg.dump(folder / 'tuned.py')
     commands = Commands()
-    monkeypatch.setattr('mmdense.tables.finetuning.run_logged', commands)
+    monkeypatch.setattr('steps.finetuning.run_logged', commands)
     given = ('net.pth', '--protocol', 'finetune', '--work-dir', 'tuning', '--seed', '3',
              '--processes', '4', '--cfg-options', 'train_cfg.max_iters=10')
     out = run(*given, config='tuned.py')

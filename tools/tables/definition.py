@@ -10,8 +10,8 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdense.evaluation.protocols import PROTOCOLS
-
-from .options import format_options
+from steps.options import format_options
+from steps.step import folder_name
 
 #: set by the table itself
 RESERVED = ('randomness.seed', 'work_dir', 'launcher', 'resume')
@@ -37,7 +37,7 @@ class Row:
     @property
     def folder(self) -> str:
         """Name of the row's folder."""
-        return re.sub(r'\W+', '-', self.name).strip('-').lower()
+        return folder_name(self.name)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from PIL import Image
 
 from mmdense.evaluation.predictions import IMAGES, LABELS, PREDICTIONS
 from mmdense.visualization.figures import save
+from steps.step import Step
 
-from .steps import PREDICTIONS as STEP_PREDICTIONS
-from .steps import Step
+from .chains import PREDICTIONS as STEP_PREDICTIONS
 
 #: inches of a column
 WIDTH = 2.0

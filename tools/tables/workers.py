@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .running import Stopped, run_chains
-from .steps import Step
+from steps.running import Stopped, run_chains
+from steps.step import Step
 
 #: runs a command with its log
 Run = Callable[[list[str], Path], None]

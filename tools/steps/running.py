@@ -22,7 +22,7 @@ import torch
 import mmdense
 from mmdense.files import write_whole
 
-from .steps import RESULT, Step
+from .step import RESULT, Step
 
 #: lines of a command's output that are shown where it failed
 LAST_LINES = 15

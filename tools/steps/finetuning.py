@@ -8,12 +8,13 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmdense.digests import file_digest
 from mmdense.evaluation.from_config import is_segmentor
 from mmdense.files import LOCK, locked
 
-from .definition import Row
 from .running import run_chains, run_logged
-from .steps import Settings, Step, random_weights, sha256_of, train_and_test
+from .step import Settings, Step
+from .training import random_weights, train_and_test
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,9 +39,9 @@ def check_finetuning(cfg: Config, name: str, checkpoint: str) -> None:
             raise FileNotFoundError(f'finetune needs local files; {path} is not one')
 
 
-def _given(row: Row, seed: int, checkpoint: str) -> Step:
+def _given(row: str, seed: int, checkpoint: str) -> Step:
     """Return a step that is done: its checkpoint is there."""
-    return Step(row.name, seed, 'given', Path(checkpoint).parent, sha256_of(checkpoint), {}, None,
+    return Step(row, seed, 'given', Path(checkpoint).parent, file_digest(checkpoint), {}, None,
                 dict, checkpoint=lambda: checkpoint)
 
 
@@ -70,8 +71,9 @@ def finetune(config: str, checkpoint: str, options: dict[str, Any], seed: int, w
     path = Path(config).resolve()
     chains = {}
     for name in ('', 'random_') if with_random else ('',):
-        row = Row('random' if name else 'checkpoint', None, {}, path, options)
-        start = random_weights(row, seed, settings) if name else _given(row, seed, checkpoint)
+        row = 'random' if name else 'checkpoint'
+        start = random_weights(row, seed, path, options, settings) if name \
+            else _given(row, seed, checkpoint)
         steps = train_and_test(row, seed, '', path, options, options, settings, start)
         chains[f'{name}mIoU'] = [start, *steps] if name else steps
     with locked(settings.work_dir / LOCK) as lock:

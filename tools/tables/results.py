@@ -11,10 +11,10 @@ from typing import Any
 
 from mmdense.evaluation.best_layer import CHOICE, choose_layer
 from mmdense.files import write_whole
+from steps.step import Step
 
 from .definition import Table
 from .statistics import mean_of
-from .steps import Step
 
 #: beginnings of the names of numbers that say nothing about a row's features
 BASELINES = ('position_prior_', 'ceiling_', 'random_')
