@@ -21,12 +21,13 @@ from mmseg.models import BaseSegmentor
 from mmdense.checkpoints.filled import encoder_parts, refuse_unfilled
 from mmdense.config_files import require_checkpoint, require_parts
 from mmdense.datasets.checks import check_dataset_paths
+from mmdense.datasets.dataset_configs import find_pipeline
 from mmdense.engine.options import ConfigOptions
 from mmdense.engine.run_config import load_config
 from mmdense.errors import run_command
 from mmdense.evaluation.from_config import is_segmentor
 from mmdense.outputs import make_output_folder
-from mmdense.visualization import ImageFiles, draw_report, draw_segmentations, find_pipeline
+from mmdense.visualization import ImageFiles, draw_report, draw_segmentations
 
 
 def cell(text: str) -> tuple[float, float]:

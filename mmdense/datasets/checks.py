@@ -12,6 +12,7 @@ import mmseg
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from .dataset_configs import changed, inside
 from .generate.writing import is_there
 from .text_files import read_text
 
@@ -58,15 +59,9 @@ def why_no_folder(path: str) -> str | None:
 
 def without_pipelines(dataset_cfg: dict) -> dict:
     """Return the config of a dataset, and of all datasets inside, with empty pipelines."""
-    cfg = dict(dataset_cfg)
-    if isinstance(cfg.get('dataset'), dict):
-        cfg['dataset'] = without_pipelines(cfg['dataset'])
-    if 'datasets' in cfg:
-        cfg['datasets'] = [without_pipelines(part) for part in cfg['datasets']]
     # of the wrappers only some have a pipeline of their own (RepeatDataset refuses one)
-    if 'pipeline' in cfg or not {'dataset', 'datasets'} & cfg.keys():
-        cfg['pipeline'] = []
-    return cfg
+    return changed(dataset_cfg, lambda cfg: {**cfg, 'pipeline': []}
+                   if 'pipeline' in cfg or not inside(cfg) else cfg)
 
 
 def _class_of(kind: str | type, scope: str | None) -> type | None:
@@ -92,12 +87,11 @@ def _leaves(dataset_cfg: dict, labels: bool,
     if cls is None:     # built already, or an unknown name, which is told where it is built
         return
     labels = labels and cls.__name__ != 'UnlabelledDataset'
-    inner = dataset_cfg.get('datasets') or [dataset_cfg.get('dataset')]
-    if inner[0] is not None:
-        for part in inner:
-            yield from _leaves(part, labels, scope)
-        return
-    yield cls, dataset_cfg, labels and 'LoadAnnotations' in repr(dataset_cfg.get('pipeline'))
+    for part in inside(dataset_cfg):
+        yield from _leaves(part, labels, scope)
+    if not inside(dataset_cfg):
+        yield cls, dataset_cfg, labels and 'LoadAnnotations' in repr(
+            dataset_cfg.get('pipeline'))
 
 
 def _resolve(cls: type, cfg: dict) -> BaseSegDataset:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from .built_datasets import inside, walk
 from .label_maps import IGNORE
 
 #: a single class in more label maps than this is an error, in fewer a warning
@@ -105,13 +106,8 @@ class LabelCounts:
 
 def ignore_index_of(dataset: Any) -> int:
     """Return the ``ignore_index`` of a dataset, or of the first that it wraps; else 255."""
-    while not hasattr(dataset, 'ignore_index'):
-        inner = getattr(dataset, 'dataset', None) or (getattr(dataset, 'datasets', None)
-                                                      or [None])[0]
-        if inner is None:
-            return IGNORE
-        dataset = inner
-    return dataset.ignore_index
+    return next((part.ignore_index for part in walk(dataset) if hasattr(part, 'ignore_index')),
+                IGNORE)
 
 
 def label_readers(dataset: Any) -> Iterator[tuple[Any, LoadAnnotations]]:
@@ -120,9 +116,8 @@ def label_readers(dataset: Any) -> Iterator[tuple[Any, LoadAnnotations]]:
         if isinstance(step, LoadAnnotations) and step.with_seg:
             yield dataset, step
             return
-    for part in (getattr(dataset, 'dataset', None), *(getattr(dataset, 'datasets', None) or ())):
-        if part is not None:
-            yield from label_readers(part)
+    for part in inside(dataset):
+        yield from label_readers(part)
 
 
 def spread(total: int, chunk: int) -> list[np.ndarray]:

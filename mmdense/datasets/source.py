@@ -1,12 +1,12 @@
 """The image as a config's own transforms load it, which a packed sample does not hold."""
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from mmengine.dataset import Compose
 
-from mmdense.datasets.transforms.multiview import MultiView
+from .built_datasets import with_steps
+from .transforms.multiview import MultiView
 
 
 class WithSource:
@@ -43,26 +43,13 @@ def _load_only(steps: list, name: str) -> list:
     return steps[:loading[-1] + 1]
 
 
-def _with_steps(dataset: Sequence[dict], change: Callable[[list, str], list]) -> Sequence[dict]:
-    changed, name = copy.copy(dataset), type(dataset).__name__
-    if hasattr(dataset, 'pipeline'):
-        changed.pipeline = Compose(change(dataset.pipeline.transforms, name))
-    elif hasattr(dataset, 'datasets'):
-        changed.datasets = [_with_steps(part, change) for part in dataset.datasets]
-    elif hasattr(dataset, 'dataset'):
-        changed.dataset = _with_steps(dataset.dataset, change)
-    else:
-        raise ValueError(f'{name} has no pipeline, in which the image of the views could be seen')
-    return changed
-
-
 def with_source(dataset: Sequence[dict]) -> Sequence[dict]:
     """Return a copy of a dataset, also of one inside wrappers, whose samples have a ``source``.
 
     Raises:
         ValueError: a dataset without pipeline, or a pipeline without ``mmdense.MultiView``.
     """
-    return _with_steps(dataset, _keep_source)
+    return with_steps(dataset, _keep_source)
 
 
 def source_images(dataset: Sequence[dict]) -> Sequence[dict]:
@@ -74,4 +61,4 @@ def source_images(dataset: Sequence[dict]) -> Sequence[dict]:
     Raises:
         ValueError: a dataset without pipeline, or a pipeline that loads nothing.
     """
-    return _with_steps(dataset, _load_only)
+    return with_steps(dataset, _load_only)

@@ -15,6 +15,7 @@ from mmpretrain.models.selfsup.base import BaseSelfSupervisor
 from torch import nn
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
+from mmdense.datasets.dataset_configs import find_pipeline
 from mmdense.datasets.source import source_images
 from mmdense.datasets.transforms.loading import ImageReadError
 from mmdense.models.selfsup.base import DenseSSL
@@ -40,7 +41,7 @@ def view_sizes(cfg: Config) -> list[int]:
         if isinstance(node, (list, tuple)):
             for child in node:
                 yield from crops(child)
-    return sorted(set(crops(cfg.train_dataloader['dataset'].get('pipeline', []))))
+    return sorted(set(crops(find_pipeline(cfg.train_dataloader['dataset']))))
 
 
 def image_sides(cfg: Config, count: int = 32) -> list[int]:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import ConcatDataset
 from mmengine.registry import DATASETS, DefaultScope
 from torch import nn
 
+from mmdense.datasets.built_datasets import innermost
 from mmdense.datasets.transforms import ImageReadError, LoadImage
 from mmdense.datasets.transforms.loading import read_image
 
@@ -51,21 +51,6 @@ class Looked:
     errors: list[str] = field(default_factory=list)
     root: str = ''
     cut: list[tuple[float, float]] = field(default_factory=list)
-
-
-def innermost(dataset: Any, index: int) -> tuple[Any, int]:
-    """Return the innermost dataset and the index in it that ``dataset[index]`` comes from."""
-    while True:
-        if isinstance(dataset, ConcatDataset):
-            part, index = dataset._get_ori_dataset_idx(index)
-            dataset = dataset.datasets[part]
-        elif hasattr(dataset, '_get_ori_dataset_idx'):
-            index = dataset._get_ori_dataset_idx(index)
-            dataset = dataset.dataset
-        elif hasattr(dataset, 'dataset'):
-            dataset = dataset.dataset
-        else:
-            return dataset, index
 
 
 def load_as_configured(dataset: Any, index: int) -> np.ndarray | None:

@@ -10,6 +10,8 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import DATASETS, DefaultScope
 
+from mmdense.datasets.dataset_configs import inside, walk
+
 from .finding import Finding
 from .recipe import RunFacts
 from .wrappers import gpu_has_bfloat16
@@ -109,9 +111,7 @@ def check_schedule(cfg: Config, facts: RunFacts) -> Iterator[Finding]:
 
 def dataset_classes(dataset: dict) -> list[str] | None:
     """Return the class names of a dataset's config, or of the first inside; None if unknown."""
-    inner = dataset.get('dataset') or next(iter(dataset.get('datasets') or ()), None)
-    if isinstance(inner, dict):
-        return dataset_classes(inner)
+    dataset = next((part for part in walk(dataset) if not inside(part)), dataset)
     classes = (dataset.get('metainfo') or {}).get('classes')
     if classes is None:
         kind = dataset['type']

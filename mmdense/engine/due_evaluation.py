@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from mmdense.evaluation.random_state import kept_random_state
+from mmdense.random_states import kept_random_state
 
 #: in the message hub, and so in every checkpoint: the iteration of the last evaluation
 EVALUATED = 'evaluated_iter'

@@ -1,24 +1,13 @@
 """Random states that follow from the iteration, so that a resumed run draws the same numbers."""
 from __future__ import annotations
 
-import random
-
-import numpy as np
-import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmdense.datasets.samplers import ResumableSampler
+from mmdense.random_states import seed_everything
 from mmdense.registry import HOOKS
-
-
-def seed_everything(*numbers: int) -> None:
-    """Set the states of random, numpy and torch to f(numbers); numbers are >= 0."""
-    words = np.random.SeedSequence(numbers).generate_state(4)
-    random.seed(int(words[0]))
-    np.random.seed(int(words[1]))
-    torch.manual_seed((int(words[2]) << 32) + int(words[3]))
 
 
 @HOOKS.register_module()

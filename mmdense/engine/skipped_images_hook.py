@@ -2,8 +2,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from typing import Any
 
 import torch
 from mmengine.dist import all_reduce
@@ -11,22 +9,12 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from mmdense.datasets.built_datasets import walk
 from mmdense.datasets.checks import name_some
 from mmdense.datasets.unlabelled import UnlabelledDataset
 from mmdense.registry import HOOKS
 
 _MOST_NAMES = 20
-
-
-def unlabelled_datasets(dataset: Any) -> Iterator[UnlabelledDataset]:
-    """Yield the unlabelled datasets inside ``dataset``, itself or those it wraps."""
-    if isinstance(dataset, UnlabelledDataset):
-        yield dataset
-        return
-    inner = [getattr(dataset, 'dataset', None), *(getattr(dataset, 'datasets', None) or ())]
-    for part in inner:
-        if part is not None:
-            yield from unlabelled_datasets(part)
 
 
 def marked_images(dataset: UnlabelledDataset, marks: torch.Tensor) -> list[str]:
@@ -49,7 +37,9 @@ class SkippedImagesHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Log a line, or two, for each unlabelled dataset."""
-        for dataset in unlabelled_datasets(runner.train_dataloader.dataset):
+        for dataset in walk(runner.train_dataloader.dataset):
+            if not isinstance(dataset, UnlabelledDataset):
+                continue
             damaged = marked_images(dataset, dataset.warned)
             if damaged:
                 print_log(f'{len(damaged)} of {len(dataset)} images are damaged, as their '

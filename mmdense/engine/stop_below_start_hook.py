@@ -6,7 +6,7 @@ import math
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmdense.evaluation.random_state import kept_random_state
+from mmdense.random_states import kept_random_state
 from mmdense.registry import HOOKS
 
 from .due_evaluation import make_up_evaluation, note_evaluation

@@ -7,6 +7,8 @@ from mmengine.dist import all_gather_object, all_reduce
 from mmseg.evaluation import IoUMetric
 from torch import Tensor
 
+from mmdense.cells import at_pixels
+
 from .memory import IGNORE
 
 #: the position prior is counted on a grid of at most this many rows and columns
@@ -31,10 +33,6 @@ def ceiling(histograms: Tensor, h: int, w: int, size: tuple[int, int]) -> Tensor
     return upsample(F.normalize(histograms, p=1, dim=1), h, w, size)
 
 
-def _nearest(size: int, source: int, device: torch.device) -> Tensor:
-    return (torch.arange(size, device=device) * 2 + 1) * source // (2 * size)
-
-
 class PositionPrior:
     """Per-pixel majority of label maps, which are resized (nearest) to one grid.
 
@@ -48,13 +46,9 @@ class PositionPrior:
         height, width = (max(1, round(side * scale)) for side in size)
         self.counts = torch.zeros(num_classes, height, width, dtype=torch.int32, device=device)
 
-    def _resize(self, labels: Tensor, height: int, width: int) -> Tensor:
-        rows = _nearest(height, labels.shape[0], labels.device)
-        return labels[rows[:, None], _nearest(width, labels.shape[1], labels.device)]
-
     def add(self, labels: Tensor) -> None:
         """Count one label map (H, W) int64, 255 = ignored."""
-        labels = self._resize(labels, *self.counts.shape[1:])[None]
+        labels = at_pixels(labels, self.counts.shape[1:])[None]
         known = (labels != IGNORE).to(self.counts.dtype)
         self.counts.scatter_add_(0, labels.where(known.bool(), 0), known)
 
@@ -64,7 +58,7 @@ class PositionPrior:
 
     def predict(self, size: tuple[int, int]) -> Tensor:
         """Return the majority (H, W) int64 at the size of an image."""
-        return self._resize(self.counts.max(0).indices, *size)
+        return at_pixels(self.counts.max(0).indices, size)
 
 
 class MeanIoU:

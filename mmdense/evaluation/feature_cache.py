@@ -17,9 +17,9 @@ from torch.utils.data import DataLoader, Dataset
 from mmdense.checkpoints import read_checkpoint
 from mmdense.digests import digest
 from mmdense.files import whole_file
+from mmdense.random_states import kept_random_state
 
 from .features import FrozenEncoder, by_size, recalibrate_bn
-from .random_state import kept_random_state
 from .segmentation import RECALIBRATION_IMAGES
 from .sources import LabelledImages, ViewPairs
 

@@ -18,11 +18,12 @@ from mmseg.models import BaseSegmentor
 
 from mmdense.checkpoints import PretrainedBackbone
 from mmdense.datasets.checks import check_dataset_paths
+from mmdense.datasets.dataset_configs import changed, find_pipeline
 from mmdense.models.selfsup.base import DenseSSL
+from mmdense.random_states import kept_random_state
 
 from .loops import build_dataset, check_datasets
 from .protocols import LABELLED
-from .random_state import kept_random_state
 from .sources import LabelledImages, describe
 
 
@@ -79,20 +80,14 @@ def load_trained(cfg: Config, checkpoint: str, seed: int) -> BaseModel:
     return model
 
 
-def _pipeline(dataset: dict) -> list[dict] | None:
-    while dataset and 'pipeline' not in dataset:
-        dataset = dataset.get('dataset') or (dataset.get('datasets') or [None])[0]
-    return dataset['pipeline'] if dataset else None
-
-
 def _with_pipeline(dataset: dict, pipeline: list[dict]) -> dict:
     """Return a dataset's config with another pipeline, without what repeats or mixes images."""
-    if dataset.get('datasets'):
-        return {**dataset, 'datasets': [_with_pipeline(part, pipeline)
-                                        for part in dataset['datasets']]}
-    if dataset.get('dataset'):
-        return _with_pipeline(dataset['dataset'], pipeline)
-    return {**dataset, 'pipeline': pipeline}
+    def change(own: dict) -> dict:
+        if own.get('datasets'):
+            return own
+        return own.get('dataset') or {**own, 'pipeline': pipeline}
+
+    return changed(dataset, change)
 
 
 def _steps_without_labels(steps: list) -> list:
@@ -112,14 +107,8 @@ def _steps_without_labels(steps: list) -> list:
 
 def _without_labels(dataset: dict) -> dict:
     """Return a dataset's config, and those inside, whose pipelines load no labels."""
-    found = dict(dataset)
-    if found.get('dataset'):
-        found['dataset'] = _without_labels(found['dataset'])
-    if found.get('datasets'):
-        found['datasets'] = [_without_labels(part) for part in found['datasets']]
-    if found.get('pipeline'):
-        found['pipeline'] = _steps_without_labels(found['pipeline'])
-    return found
+    return changed(dataset, lambda own: {**own, 'pipeline': _steps_without_labels(own['pipeline'])}
+                   if own.get('pipeline') else own)
 
 
 def where_labelled(loader: dict, where: str, labels: bool) -> dict:
@@ -178,7 +167,7 @@ def _parts(cfg: Config, name: str, segmentor: bool,
     train, queries = cfg.get('train_dataloader'), cfg.get('val_dataloader')
     if not queries:
         raise ValueError(f'{name} has no val_dataloader: it gives the images to be segmented')
-    pipeline = _pipeline(queries['dataset'])
+    pipeline = find_pipeline(queries['dataset'])
     if not segmentor or not train or not pipeline:
         if not labels:      # the memory would only give BatchNorm statistics
             return queries, queries, cfg.get('val_cfg') or {}, 'val_dataloader', 'val_dataloader'

@@ -6,13 +6,13 @@ from mmengine.evaluator import Evaluator
 from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import DataLoader
 
+from mmdense.random_states import kept_random_state
 from mmdense.registry import LOOPS
 
 from .features import FrozenEncoder, recalibrate_bn
 from .label_free import IMAGES, RawImages, batches_of, label_free_metrics
 from .loops import build_dataset
 from .memory import ConsecutiveBatches
-from .random_state import kept_random_state
 from .segmentation import RECALIBRATION_IMAGES
 
 

@@ -7,13 +7,13 @@ from mmengine.registry import DATASETS
 from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import DataLoader, Dataset
 
+from mmdense.random_states import kept_random_state
 from mmdense.registry import LOOPS
 
 from .baselines import MeanIoU
 from .features import FrozenEncoder
 from .label_free import RawImages, label_free_metrics
 from .memory import ConsecutiveBatches
-from .random_state import kept_random_state
 from .segmentation import KNNSegmenter
 
 

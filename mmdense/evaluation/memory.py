@@ -10,6 +10,8 @@ from mmengine.dist import all_gather, all_gather_object, get_dist_info
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from mmdense.cells import at_pixels
+
 IGNORE = 255
 
 
@@ -46,10 +48,7 @@ def cell_histograms(labels: Tensor, h: int, w: int, num_classes: int) -> Tensor:
     Raises:
         ValueError: an id that is neither a class nor 255.
     """
-    height, width = labels.shape
-    rows = (torch.arange(height, device=labels.device) * 2 + 1) * h // (2 * height)
-    columns = (torch.arange(width, device=labels.device) * 2 + 1) * w // (2 * width)
-    cells = rows[:, None] * w + columns
+    cells = at_pixels(torch.arange(h * w, device=labels.device).view(h, w), labels.shape)
     known = labels != IGNORE
     slots = (cells * num_classes + labels)[known]
     valid = labels[known]

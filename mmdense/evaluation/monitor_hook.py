@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from mmdense.models.matching.geometry import cell_centres, cell_coordinates, visible_in
 from mmdense.models.selfsup.base import encode, trained_index
+from mmdense.random_states import kept_random_state
 from mmdense.registry import HOOKS
 from mmdense.structures import Views
 
-from .random_state import kept_random_state
 from .statistics import (
     correspondence_accuracy,
     effective_rank,

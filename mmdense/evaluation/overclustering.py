@@ -93,21 +93,6 @@ def fit_clusters(features: Tensor, num_clusters: int, components: int = 50,
     return Clusters(pipeline, features.shape[1])
 
 
-def upsample_clusters(clusters: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize a map of clusters to pixels, nearest: a pixel takes the cell that holds its centre.
-
-    Args:
-        clusters: (h, w) int64.
-        size: (H, W) of the label map.
-
-    Returns:
-        (H, W) int64.
-    """
-    rows, columns = ((torch.arange(side, device=clusters.device) * 2 + 1) * cells // (2 * side)
-                     for side, cells in zip(size, clusters.shape, strict=True))
-    return clusters[rows[:, None], columns]
-
-
 def _below(values: Tensor, limit: int, what: str) -> None:
     low, high = (int(value) for value in values.aminmax())
     if low < 0 or high >= limit:
@@ -119,7 +104,7 @@ def confusion(clusters: Tensor, labels: Tensor, num_clusters: int, num_classes: 
 
     Args:
         clusters: (…) int64 cluster of each pixel, such as the (H, W) of
-            :func:`upsample_clusters`.
+            :func:`~mmdense.cells.at_pixels`.
         labels: (…) int64 class of each pixel, of the same shape; 255 = dropped.
         num_clusters: K.
         num_classes: C.
@@ -133,7 +118,7 @@ def confusion(clusters: Tensor, labels: Tensor, num_clusters: int, num_classes: 
     """
     if clusters.shape != labels.shape:
         raise ValueError(f'clusters of shape {tuple(clusters.shape)} and labels of shape '
-                         f'{tuple(labels.shape)}; expected the same (upsample_clusters)')
+                         f'{tuple(labels.shape)}; expected the same (at_pixels)')
     known = labels != IGNORE
     # uint8 label maps would overflow in the product below
     clusters, labels = clusters[known].long(), labels[known].long()

@@ -8,6 +8,7 @@ import math
 
 import torch
 
+from mmdense.cells import at_pixels
 from mmdense.structures import Views
 
 from .baselines import MeanIoU, PositionPrior, ceiling
@@ -20,7 +21,6 @@ from .overclustering import (
     match_hungarian,
     match_many_to_one,
     matched_miou,
-    upsample_clusters,
 )
 from .predictors import CPU, knn_predictor, linear_predictors, score
 from .statistics import correspondence_accuracy, effective_rank, feature_std
@@ -148,7 +148,7 @@ def overcluster(queries: LayerMaps, num_classes: int, num_clusters: int = 500,
             h, w = maps.shape[1:]
             own, start = clusters[start:start + h * w].view(h, w), start + h * w
             labels = beside['labels'].long()
-            counts += confusion(upsample_clusters(own, tuple(labels.shape)), labels, count,
+            counts += confusion(at_pixels(own, tuple(labels.shape)), labels, count,
                                 num_classes)
         found[f'{name}_mIoU'] = round(matched_miou(counts, match(counts)), 2)
     return found

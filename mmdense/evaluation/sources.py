@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mmdense.datasets.dataset_configs import inside, walk
 from mmdense.datasets.transforms.geometric import RandomFlip, RandomResizedCrop
 from mmdense.digests import digest
+from mmdense.random_states import kept_random_state
 
 from .memory import IGNORE
-from .random_state import kept_random_state
 from .segmentation import label_map
 
 #: share of the image in a view of :class:`ViewPairs`, and by how much its shape may differ
@@ -23,8 +24,7 @@ VIEW_ASPECT = (3 / 4, 4 / 3)
 
 def describe(cfg: dict) -> str:
     """Return what names a dataset's config in a message: its class and where its files are."""
-    while not cfg.get('data_root') and (cfg.get('dataset') or cfg.get('datasets')):
-        cfg = cfg.get('dataset') or cfg['datasets'][0]
+    cfg = next((part for part in walk(cfg) if part.get('data_root') or not inside(part)), cfg)
     known = [f'{key}={cfg[key]}' for key in ('data_root', 'data_prefix', 'ann_file')
              if cfg.get(key)]
     return ', '.join([str(cfg.get('type')), *known])

@@ -4,6 +4,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mmdense.cells import at_pixels
+
 #: counts of pixels held at once, int32
 COUNTS = 2 ** 24
 #: ids up to here are looked up in a table, above it they are sorted
@@ -31,11 +33,6 @@ def compact_ids(regions: Tensor) -> tuple[Tensor, Tensor]:
     return seen.nonzero().squeeze(1), (seen.cumsum(0) - 1)[regions]
 
 
-def cell_of_pixels(pixels: int, cells: int, device: torch.device) -> Tensor:
-    """Return (pixels,) the cell, of ``cells`` of equal length, that holds each pixel's centre."""
-    return (2 * torch.arange(pixels, device=device) + 1) * cells // (2 * pixels)
-
-
 @torch.no_grad()
 def cells_by_majority(regions: Tensor, h: int, w: int, highest: int | None = None) -> Tensor:
     """Return (B, h, w) int64: the region that most of each cell's pixels belong to.
@@ -61,10 +58,9 @@ def cells_by_majority(regions: Tensor, h: int, w: int, highest: int | None = Non
         ids, places = compact_ids(regions)
     else:
         ids, places = torch.arange(highest + 1, device=regions.device), regions
-    rows, columns = (cell_of_pixels(size, cells, regions.device)
-                     for size, cells in zip(regions.shape[1:], (h, w), strict=True))
-    slots = ((rows[:, None] * w + columns) * len(ids)).flatten()               # of a cell's counts
     size = h * w * len(ids)
+    starts = torch.arange(0, size, len(ids), device=regions.device)            # of a cell's counts
+    slots = at_pixels(starts.view(h, w), regions.shape[1:]).flatten()
     winners = []
     for part in places.flatten(1).split(max(COUNTS // size, 1)):
         counts = torch.zeros(len(part), size, dtype=torch.int32, device=part.device)

@@ -8,33 +8,20 @@ from mmcv.transforms import LoadAnnotations
 from mmengine.dataset import Compose
 
 
-def find_pipeline(dataset: dict) -> list[dict]:
-    """Return the pipeline of a dataset's config, also of one inside wrappers.
-
-    Raises:
-        ValueError: there is none.
-    """
-    while 'pipeline' not in dataset:
-        inner = dataset.get('datasets') or [dataset.get('dataset')]
-        if not inner[0]:
-            raise ValueError(f"train_dataloader.dataset ({dataset.get('type')}) has no pipeline "
-                             'for --images')
-        dataset = inner[0]
-    return dataset['pipeline']
-
-
 class ImageFiles:
     """Image files through a pretraining pipeline, as a dataset.
 
     Raises:
         FileNotFoundError: one is not there.
-        ValueError: the pipeline loads labels, which a file alone does not have.
+        ValueError: there is no pipeline, or it loads labels, which a file alone does not have.
     """
 
-    def __init__(self, files: Sequence[str], pipeline: list[dict]) -> None:
+    def __init__(self, files: Sequence[str], pipeline: list[dict] | None) -> None:
         for file in files:
             if not Path(file).is_file():
                 raise FileNotFoundError(f'--images {file}: no such file')
+        if pipeline is None:
+            raise ValueError('train_dataloader.dataset has no pipeline for --images')
         self.files, self.pipeline = files, Compose(pipeline)
         if any(isinstance(step, LoadAnnotations) for step in self.pipeline.transforms):
             raise ValueError(f"--images {' '.join(files)}: the config's pipeline loads labels, "

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mmdense.cells import at_pixels
 from mmdense.datasets.collate import collate_views
 from mmdense.evaluation.monitor_hook import evaluating
-from mmdense.evaluation.random_state import kept_random_state
 from mmdense.models.cell_regions import CellRegions, carry_cells
 from mmdense.models.losses.detcon import pair_regions
-from mmdense.models.region_pooling import cell_of_pixels
 from mmdense.models.selfsup.detcon import DetCon
+from mmdense.random_states import kept_random_state
 from mmdense.structures import Views
 
 
@@ -75,10 +75,7 @@ def deciding_net(model: DetCon) -> nn.Module:
 
 def stretch(cells: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return (height, width): each pixel has what the cell, of cells (h, w), at its centre has."""
-    device = torch.device('cpu')
-    rows, columns = (cell_of_pixels(pixels, count, device).numpy()
-                     for pixels, count in zip((height, width), cells.shape, strict=True))
-    return cells[rows[:, None], columns]
+    return at_pixels(torch.from_numpy(cells), (height, width)).numpy()
 
 
 def _array(regions: Tensor) -> np.ndarray:

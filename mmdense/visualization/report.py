@@ -14,9 +14,9 @@ from mmdense.datasets.samplers import SampleIndex
 from mmdense.datasets.source import with_source
 from mmdense.datasets.transforms.multiview import box_iou
 from mmdense.evaluation.features import FrozenEncoder
-from mmdense.evaluation.random_state import kept_random_state
 from mmdense.models.matching.geometry import cell_centres, cell_coordinates, visible_in
 from mmdense.models.selfsup.detcon import DetCon
+from mmdense.random_states import kept_random_state
 from mmdense.structures import ViewSample
 
 from .figures import (
@@ -38,6 +38,12 @@ DRAWS = 8
 
 def _array(image: Tensor) -> np.ndarray:
     return image.permute(1, 2, 0).cpu().numpy()
+
+
+def _centres(maps: Tensor, width: int, height: int) -> Tensor:
+    """Return the centres (h * w, 2) of the cells of a map (C, h, w), in an image's pixels."""
+    whole = torch.tensor([[0., 0., width, height]])
+    return cell_centres(whole, torch.zeros(1, dtype=torch.bool), *maps.shape[1:])[0]
 
 
 def overlapping_views(dataset: Sequence[dict], index: int) -> dict:
@@ -79,8 +85,7 @@ def draw_matches(encoder: FrozenEncoder, views: Sequence[Tensor], sample: ViewSa
         scale = height / view.shape[1]
         size = (round(view.shape[2] * scale), height)
         images.append(cv2.resize(shown(_array(view)), size))
-        ends.append(np.stack([(cells % maps.shape[2] + 0.5) / maps.shape[2] * size[0],
-                              (cells // maps.shape[2] + 0.5) / maps.shape[1] * size[1]], 1))
+        ends.append(_centres(maps, *size)[cells].numpy())
     right, seen = state.count('right'), len(state) - state.count('hidden')
     title = (f'{len(pairs)} mutual nearest cells; of {seen} whose place is in both views, '
              f'{right} within one cell')
@@ -149,7 +154,7 @@ def draw_similarity(image: np.ndarray, maps: Tensor, cell: tuple[float, float] |
         raise ValueError(f'cell {cell} is outside {name} of {round(width / scale)} x '
                          f'{round(height / scale)} pixels')
     row, column = int(y / height * maps.shape[1]), int(x / width * maps.shape[2])
-    centre = (column + 0.5) / maps.shape[2] * width, (row + 0.5) / maps.shape[1] * height
+    centre = _centres(maps, width, height)[row * maps.shape[2] + column].tolist()
     similarity = similarity_to_cell(maps, row, column).cpu().numpy()
     return save(similarity_figure(image, similarity, centre), path)
 

@@ -6,7 +6,6 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from mmseg.evaluation import IoUMetric
 
 from mmdense.evaluation import overclustering
@@ -16,7 +15,6 @@ from mmdense.evaluation.overclustering import (
     match_hungarian,
     match_many_to_one,
     matched_miou,
-    upsample_clusters,
 )
 
 
@@ -67,19 +65,6 @@ def test_many_uint8_clusters_do_not_overflow():
     clusters = torch.full((4,), 200, dtype=torch.uint8)
     counts = confusion(clusters, torch.full((4,), 20, dtype=torch.uint8), 201, 21)
     assert counts[200, 20] == counts.sum() == 4
-
-
-@pytest.mark.parametrize(('size', 'cells'), [((8, 12), (2, 3)), ((7, 11), (3, 4)),
-                                             ((3, 2), (5, 4))])
-def test_pixels_take_the_cell_of_their_centre(size, cells):
-    clusters = torch.arange(cells[0] * cells[1]).view(cells)
-    found = upsample_clusters(clusters, size)
-    for i in range(size[0]):
-        for j in range(size[1]):
-            row, column = (i + 0.5) * cells[0] / size[0], (j + 0.5) * cells[1] / size[1]
-            assert found[i, j] == clusters[int(row), int(column)]
-    nearest = F.interpolate(clusters[None, None].double(), size, mode='nearest-exact')[0, 0]
-    assert torch.equal(found, nearest.long())
 
 
 @pytest.mark.parametrize('seed', range(5))

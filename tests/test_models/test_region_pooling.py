@@ -4,7 +4,6 @@ import pytest
 import torch
 from references import region_pooling as reference
 
-from mmdense.engine.seed_hook import seed_everything
 from mmdense.models import region_pooling
 from mmdense.models.region_pooling import (
     cells_by_majority,
@@ -12,6 +11,7 @@ from mmdense.models.region_pooling import (
     sample_regions,
     weighted_pool,
 )
+from mmdense.random_states import seed_everything
 
 
 def assert_same(got, expected, ours, theirs):

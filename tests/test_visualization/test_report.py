@@ -11,7 +11,8 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 from references import labelled, tiny
 
-from mmdense.visualization import ImageFiles, draw_report, draw_segmentations, find_pipeline
+from mmdense.datasets.dataset_configs import find_pipeline
+from mmdense.visualization import ImageFiles, draw_report, draw_segmentations
 
 VIEW = [dict(type='mmdense.RandomResizedCrop', size=64), dict(type='mmdense.RandomFlip')]
 PIPELINE = [dict(type='mmdense.SeedSample'), dict(type='mmdense.LoadImage'),
@@ -103,8 +104,8 @@ def test_a_file_or_pipeline_that_is_missing_is_named(files):
     inner = dict(type='A', pipeline=PIPELINE)
     for dataset in (inner, dict(type='B', dataset=inner), dict(type='C', datasets=[inner, inner])):
         assert find_pipeline(dataset) is PIPELINE
-    with pytest.raises(ValueError, match=r"dataset \(E\) has no pipeline for --images"):
-        find_pipeline(dict(type='D', dataset=dict(type='E')))
+    with pytest.raises(ValueError, match='train_dataloader.dataset has no pipeline for --images'):
+        ImageFiles(files, find_pipeline(dict(type='D', dataset=dict(type='E'))))
 
 
 def test_the_tool_draws_given_images(tmp_path, files, repo):

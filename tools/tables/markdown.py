@@ -141,7 +141,7 @@ def page(records: Sequence[dict], table: Table, seeds: Sequence[int]) -> str:
     """Return the page: means, differences, cost, what was not run, and published values apart.
 
     Args:
-        records: of :func:`~mmdense.tables.results.record`.
+        records: of ``record``.
         table: that they are of.
         seeds: that a whole table has.
     """

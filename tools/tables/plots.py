@@ -42,7 +42,7 @@ def draw(records: Sequence[dict], table: Table, folder: Path) -> list[Path]:
     """Write ``PROTOCOL_rows.png`` and ``PROTOCOL_time.png`` of all protocols that give mIoU.
 
     Args:
-        records: of :func:`~mmdense.tables.results.record`.
+        records: of ``record``.
         table: that they are of.
         folder: for the files.
 

@@ -22,9 +22,9 @@ from mmengine.logging import MessageHub
 from references.detcon import detcon as slow_detcon
 from references.tiny import BACKBONE, build_detcon, region_views
 
-from mmdense.engine.seed_hook import seed_everything
 from mmdense.models.region_pooling import cells_by_majority, sample_regions
 from mmdense.models.selfsup import detcon
+from mmdense.random_states import seed_everything
 
 NORM = dict(type='BN')
 

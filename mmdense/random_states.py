@@ -1,4 +1,4 @@
-"""Evaluation during training must not change the random state."""
+"""The global random states: set from numbers, and put back after what must leave no trace."""
 from __future__ import annotations
 
 import random
@@ -7,6 +7,14 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+
+
+def seed_everything(*numbers: int) -> None:
+    """Set the states of random, numpy and torch to f(numbers); numbers are >= 0."""
+    words = np.random.SeedSequence(numbers).generate_state(4)
+    random.seed(int(words[0]))
+    np.random.seed(int(words[1]))
+    torch.manual_seed((int(words[2]) << 32) + int(words[3]))
 
 
 @contextmanager
