@@ -8,8 +8,9 @@ from mmseg.evaluation import IoUMetric
 from torch import Tensor
 
 from mmdense.cells import at_pixels
+from mmdense.datasets.label_maps import IGNORE
 
-from .memory import IGNORE
+from .labelled_cells import cell_histograms
 
 #: the position prior is counted on a grid of at most this many rows and columns
 LARGEST_GRID = 512
@@ -86,3 +87,30 @@ class MeanIoU:
         iou = IoUMetric.total_area_to_metrics(*torch.stack(rows[:size]).sum(0),
                                               metrics=['mIoU'])['IoU']
         return round(float(torch.as_tensor(iou).nanmean()) * 100, 2)
+
+
+class Baselines:
+    """The mIoU of the position prior and of the resolution ceiling; no features enter.
+
+    Args:
+        num_classes: of all labels.
+        size: (H, W) of the grid on which the prior is counted.
+        device: of the labels.
+    """
+
+    def __init__(self, num_classes: int, size: tuple[int, int],
+                 device: torch.device | str) -> None:
+        self.num_classes, self.prior = num_classes, PositionPrior(size, num_classes, device)
+        self.found = {f'{name}_mIoU': MeanIoU(num_classes)
+                      for name in ('position_prior', 'ceiling')}
+
+    def add(self, labels: Tensor, h: int, w: int) -> None:
+        """Take the labels (H, W) int64 of a query image whose map has h x w cells."""
+        size = tuple(labels.shape)
+        counts = cell_histograms(labels, h, w, self.num_classes)
+        self.found['position_prior_mIoU'].add(self.prior.predict(size), labels)
+        self.found['ceiling_mIoU'].add(ceiling(counts, h, w, size), labels)
+
+    def compute(self, size: int) -> dict[str, float]:
+        """Return both in per cent, over all processes; ``size`` images."""
+        return {name: iou.compute(size) for name, iou in self.found.items()}

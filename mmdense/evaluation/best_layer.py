@@ -3,16 +3,17 @@ from __future__ import annotations
 
 import torch
 
+from mmdense.datasets.label_maps import IGNORE
+
 from .baselines import MeanIoU
 from .feature_cache import LayerMaps
-from .memory import IGNORE
-from .predictors import CPU, knn_predictor
+from .knn import KNNSegmenter
+from .predictors import CPU, add_predictions, labelled_cells
 
 #: what the choice is made by, among the results of ``knn``
 CHOICE = 'memory_mIoU'
 
 
-@torch.no_grad()
 def memory_miou(memory: LayerMaps, num_classes: int, k: int = 30, beta: float = 0.02,
                 memory_size: int | None = None, seed: int = 0,
                 device: torch.device | str = CPU) -> float | None:
@@ -39,10 +40,8 @@ def memory_miou(memory: LayerMaps, num_classes: int, k: int = 30, beta: float = 
     iou = MeanIoU(num_classes)
     for queries, keys in (halves, halves[::-1]):
         per_image = None if memory_size is None else memory_size // len(keys.maps)
-        predictor = knn_predictor(keys, num_classes, k, beta, per_image, seed, device)
-        for maps, beside in zip(queries.maps, queries.beside, strict=True):
-            labels = beside['labels'].long()
-            iou.add(predictor(maps, tuple(labels.shape)).cpu(), labels)
+        cells = labelled_cells(keys, num_classes, per_image, seed)
+        add_predictions(iou, KNNSegmenter(cells, device, k, beta), queries)
     return iou.compute(len(memory.maps))
 
 

@@ -19,8 +19,7 @@ from mmdense.digests import digest
 from mmdense.files import whole_file
 from mmdense.random_states import kept_random_state
 
-from .features import FrozenEncoder, by_size, recalibrate_bn
-from .segmentation import RECALIBRATION_IMAGES
+from .features import RECALIBRATION_IMAGES, FrozenEncoder, by_size, recalibrate_bn
 from .sources import LabelledImages, ViewPairs
 
 #: counts up when the files' content, or how maps are made from images, changes

@@ -17,6 +17,9 @@ from mmdense.models.selfsup.base import DenseSSL, trained_index
 
 from .dilation import coarsen, dilate, find_stages
 
+#: BatchNorm statistics need no more memory images than these
+RECALIBRATION_IMAGES = 1024
+
 
 def normalise(preprocessor: nn.Module, images: Tensor) -> Tensor:
     """Return images (B, C, H, W) as the model wants them, float32, on its device.

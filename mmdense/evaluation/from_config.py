@@ -22,7 +22,7 @@ from mmdense.datasets.dataset_configs import changed, find_pipeline
 from mmdense.models.selfsup.base import DenseSSL
 from mmdense.random_states import kept_random_state
 
-from .loops import build_dataset, check_datasets
+from .datasets import build_dataset, check_datasets
 from .protocols import LABELLED
 from .sources import LabelledImages, describe
 

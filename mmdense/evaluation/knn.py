@@ -1,8 +1,12 @@
-"""Exact weighted nearest neighbours, in blocks of bounded memory."""
+"""Dense k-NN: exact weighted nearest neighbours, in blocks of bounded memory."""
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from .baselines import upsample
+from .labelled_cells import LabelledCells
 
 #: similarities held at once: 64 MB on a CPU, 1 GB on a GPU
 BLOCK = {'cpu': 2 ** 24, 'cuda': 2 ** 28}
@@ -76,3 +80,32 @@ def knn_vote(queries: Tensor, keys: Tensor, labels: Tensor, k: int = 30, beta: f
     rows = max(1, (block or BLOCK['cpu']) // (index.shape[1] * labels.shape[1]))
     return torch.cat([(w[:, :, None] * labels[i]).sum(1)
                       for w, i in zip(weight.split(rows), index.split(rows), strict=True)])
+
+
+class KNNSegmenter:
+    """Dense k-NN segmentation: labelled cells vote for the class of the cells of other maps.
+
+    Args:
+        memory: the cells that vote.
+        device: where it is computed.
+        k: neighbours.
+        beta: temperature of their votes.
+
+    Raises:
+        ValueError: no labelled cell, k < 1, beta <= 0.
+    """
+
+    def __init__(self, memory: LabelledCells, device: torch.device | str, k: int = 30,
+                 beta: float = 0.02) -> None:
+        if k < 1 or beta <= 0:
+            raise ValueError(f'k={k}, beta={beta}: dense k-NN needs k >= 1 and beta > 0')
+        self.k, self.beta = k, beta
+        keys, counts = memory.gathered(device)
+        self.keys, self.shares = F.normalize(keys, dim=1), F.normalize(counts, p=1, dim=1)
+
+    @torch.no_grad()
+    def __call__(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return the classes (H, W) int64, of ``size``, of a map (D, h, w)."""
+        unit = F.normalize(maps.to(self.keys.device).flatten(1).t(), dim=1)
+        votes = knn_vote(unit, self.keys, self.shares, self.k, self.beta)
+        return upsample(votes, *maps.shape[1:], size)

@@ -12,9 +12,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmdense.structures import Views
 
+from .datasets import ConsecutiveBatches
 from .feature_cache import ViewPairs
 from .features import FrozenEncoder, by_size
-from .memory import ConsecutiveBatches, gather_rows
+from .labelled_cells import gather_rows
 from .monitor_hook import places_in_second_view
 from .statistics import correspondence_accuracy, effective_rank, feature_std
 

@@ -9,11 +9,9 @@ from torch.utils.data import DataLoader
 from mmdense.random_states import kept_random_state
 from mmdense.registry import LOOPS
 
-from .features import FrozenEncoder, recalibrate_bn
+from .datasets import ConsecutiveBatches, build_dataset
+from .features import RECALIBRATION_IMAGES, FrozenEncoder, recalibrate_bn
 from .label_free import IMAGES, RawImages, batches_of, label_free_metrics
-from .loops import build_dataset
-from .memory import ConsecutiveBatches
-from .segmentation import RECALIBRATION_IMAGES
 
 
 @LOOPS.register_module()

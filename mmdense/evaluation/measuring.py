@@ -12,9 +12,10 @@ from .best_layer import CHOICE, choose_layer, memory_miou
 from .feature_cache import FeatureExtractor, LayerMaps
 from .features import FrozenEncoder
 from .from_config import EvaluationData
+from .knn import KNNSegmenter
 from .label_checks import check_classes
 from .predictions import write_predictions
-from .predictors import knn_predictor, linear_predictors
+from .predictors import labelled_cells, linear_predictors
 from .protocols import (
     LABELLED,
     baselines,
@@ -107,12 +108,12 @@ def _with_labels(memory: dict[str, LayerMaps], queries: dict[str, LayerMaps],
 
 def _write(memory: LayerMaps, queries: LayerMaps, data: EvaluationData, request: Request,
            device: torch.device) -> None:
-    given = memory, len(data.classes)
-    choice = dict(per_image=data.per_image, seed=request.seed, device=device)
+    given = memory, len(data.classes), data.per_image, request.seed
     if 'linear' in request.protocols:
-        predictor = linear_predictors(*given, **choice)['mIoU']
+        predictor = linear_predictors(*given, device)['mIoU']
     else:
-        predictor = knn_predictor(*given, data.settings['k'], data.settings['beta'], **choice)
+        predictor = KNNSegmenter(labelled_cells(*given), device, data.settings['k'],
+                                 data.settings['beta'])
     write_predictions(request.predictions, data.queries, queries, predictor, request.images)
 
 

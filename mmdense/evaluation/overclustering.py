@@ -20,7 +20,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from .memory import IGNORE
+from mmdense.datasets.label_maps import IGNORE
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline

@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from mmdense.datasets.label_maps import IGNORE
+
 from .feature_cache import LayerMaps
-from .memory import IGNORE
 from .predictors import Predictor
 from .report import write_file
 from .sources import LabelledImages

@@ -11,9 +11,9 @@ import torch
 from mmdense.cells import at_pixels
 from mmdense.structures import Views
 
-from .baselines import MeanIoU, PositionPrior, ceiling
+from .baselines import Baselines
 from .feature_cache import LayerMaps
-from .memory import cell_histograms
+from .knn import KNNSegmenter
 from .monitor_hook import places_in_second_view
 from .overclustering import (
     confusion,
@@ -22,7 +22,7 @@ from .overclustering import (
     match_many_to_one,
     matched_miou,
 )
-from .predictors import CPU, knn_predictor, linear_predictors, score
+from .predictors import CPU, labelled_cells, linear_predictors, score
 from .statistics import correspondence_accuracy, effective_rank, feature_std
 
 #: what tools/evaluate.py measures with frozen features
@@ -56,20 +56,14 @@ def baselines(memory: LayerMaps, queries: LayerMaps, num_classes: int) -> dict[s
         ``position_prior_mIoU`` (per-pixel majority of the memory's labels) and ``ceiling_mIoU``
         (the true labels at the maps' resolution).
     """
-    prior = PositionPrior(tuple(memory.beside[0]['labels'].shape), num_classes, CPU)
+    found = Baselines(num_classes, tuple(memory.beside[0]['labels'].shape), CPU)
     for beside in memory.beside:
-        prior.add(beside['labels'].long())
-    found = {f'{name}_mIoU': MeanIoU(num_classes) for name in ('position_prior', 'ceiling')}
+        found.prior.add(beside['labels'].long())
     for maps, beside in zip(queries.maps, queries.beside, strict=True):
-        labels = beside['labels'].long()
-        size, cells = tuple(labels.shape), maps.shape[1:]
-        found['position_prior_mIoU'].add(prior.predict(size), labels)
-        found['ceiling_mIoU'].add(
-            ceiling(cell_histograms(labels, *cells, num_classes), *cells, size), labels)
-    return {name: iou.compute(len(queries.maps)) for name, iou in found.items()}
+        found.add(beside['labels'].long(), *maps.shape[1:])
+    return found.compute(len(queries.maps))
 
 
-@torch.no_grad()
 def knn(memory: LayerMaps, queries: LayerMaps, num_classes: int, k: int = 30, beta: float = 0.02,
         per_image: int | None = None, seed: int = 0,
         device: torch.device | str = CPU) -> dict[str, float]:
@@ -91,8 +85,8 @@ def knn(memory: LayerMaps, queries: LayerMaps, num_classes: int, k: int = 30, be
     Raises:
         ValueError: no labelled cell, k < 1, beta <= 0.
     """
-    predictor = knn_predictor(memory, num_classes, k, beta, per_image, seed, device)
-    return score(dict(mIoU=predictor), queries, num_classes)
+    cells = labelled_cells(memory, num_classes, per_image, seed)
+    return score(dict(mIoU=KNNSegmenter(cells, device, k, beta)), queries, num_classes)
 
 
 def linear(memory: LayerMaps, queries: LayerMaps, num_classes: int, per_image: int | None = None,

@@ -14,8 +14,7 @@ from mmdense.datasets.transforms.geometric import RandomFlip, RandomResizedCrop
 from mmdense.digests import digest
 from mmdense.random_states import kept_random_state
 
-from .memory import IGNORE
-from .segmentation import label_map
+from .datasets import label_map
 
 #: share of the image in a view of :class:`ViewPairs`, and by how much its shape may differ
 VIEW_AREA = (0.4, 1.0)
@@ -74,13 +73,7 @@ class LabelledImages(Dataset):
         sample = self.dataset[index]
         if self.num_classes is None or self.optional and 'gt_sem_seg' not in sample['data_samples']:
             return sample['inputs'], {}
-        labels = label_map(sample['data_samples'])
-        wrong = labels[(labels != IGNORE) & ((labels < 0) | (labels >= self.num_classes))]
-        if len(wrong):
-            raise ValueError(
-                f"{sample['data_samples'].get('seg_map_path')}: label {int(wrong.max())} is "
-                f'outside the {self.num_classes} classes (0 to {self.num_classes - 1}, and '
-                f'{IGNORE} for ignored pixels)')
+        labels = label_map(sample['data_samples'], self.num_classes)
         return sample['inputs'], dict(labels=labels.short())
 
 

@@ -5,9 +5,9 @@ import torch
 from mmengine.registry import MODELS, DefaultScope
 from references import labelled, planted  # noqa: F401
 
+from mmdense.evaluation.datasets import build_dataset
 from mmdense.evaluation.features import FrozenEncoder
 from mmdense.evaluation.label_free import RawImages, label_free_metrics
-from mmdense.evaluation.loops import build_dataset
 
 
 def label_free_job(cfg, rank, world):

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 import mmdense  # noqa: F401
-from mmdense.evaluation.segmentation import KNNSegmenter
+from mmdense.evaluation.knn_loops import DenseKNNLoop
 
 CLASSES = ('blue', 'green', 'red')
 
@@ -103,16 +103,17 @@ def measure_in_process(tmp_path: Path, datasets: tuple[dict, dict], rank: int,
     """Save what one of ``world_size`` processes has in memory and its metrics."""
     measured = runner(tmp_path / f'{world_size}', *datasets, model=RESNET, memory_size=100,
                       stride=8, k=5)
-    segmenters = []
-    predict = KNNSegmenter.predict
+    remembered = []
+    remember = DenseKNNLoop._remember
 
-    def spy(self, *args):
-        segmenters.append(self)
-        return predict(self, *args)
+    def spy(self, encoder):
+        remembered.append(remember(self, encoder))
+        return remembered[0]
 
-    KNNSegmenter.predict = spy
+    DenseKNNLoop._remember = spy
     metrics = measured.val()
-    KNNSegmenter.predict = predict
-    torch.save((segmenters[0].keys, segmenters[0].key_labels, segmenters[0].prior.counts,
+    DenseKNNLoop._remember = remember
+    (segmenter, beside), = remembered
+    torch.save((segmenter.keys, segmenter.shares, beside.prior.counts,
                 torch.tensor([metrics[key] for key in sorted(metrics)])),
                tmp_path / f'{world_size}_{rank}.pt')

@@ -5,7 +5,7 @@ import torch
 from mmseg.evaluation import IoUMetric
 
 from mmdense.evaluation.baselines import MeanIoU, PositionPrior, ceiling, upsample
-from mmdense.evaluation.memory import cell_histograms
+from mmdense.evaluation.labelled_cells import cell_histograms
 
 CPU = torch.device('cpu')
 

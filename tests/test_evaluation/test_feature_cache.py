@@ -11,6 +11,7 @@ from references import labelled
 from references.labelled import blocks, write
 
 from mmdense.evaluation import feature_cache
+from mmdense.evaluation.datasets import build_dataset
 from mmdense.evaluation.feature_cache import (
     FeatureExtractor,
     LabelledImages,
@@ -18,7 +19,6 @@ from mmdense.evaluation.feature_cache import (
     layer_index,
 )
 from mmdense.evaluation.features import FrozenEncoder, recalibrate_bn
-from mmdense.evaluation.loops import build_dataset
 
 
 @pytest.fixture(autouse=True)

@@ -16,10 +16,10 @@ from references import labelled, planted
 from references.labelled import blocks, write
 
 from mmdense.evaluation import label_free
+from mmdense.evaluation.datasets import build_dataset
 from mmdense.evaluation.feature_cache import FeatureExtractor, ViewPairs
 from mmdense.evaluation.features import FrozenEncoder
 from mmdense.evaluation.label_free import RawImages, label_free_metrics
-from mmdense.evaluation.loops import build_dataset
 from mmdense.evaluation.protocols import correspondence
 
 NAMES = {'correspondence_accuracy', 'effective_rank', 'feature_std'}

@@ -7,8 +7,8 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 from references.labelled import blocks, write
 
+from mmdense.evaluation.datasets import build_dataset
 from mmdense.evaluation.feature_cache import LabelledImages, LayerMaps
-from mmdense.evaluation.loops import build_dataset
 from mmdense.evaluation.predictions import write_predictions
 
 

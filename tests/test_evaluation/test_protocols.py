@@ -93,13 +93,13 @@ def test_clusters_of_planted_labels_are_the_classes_and_of_noise_are_not(dataset
 
 def test_training_cells_are_those_with_labels_as_they_are(datasets):
     memory, _ = maps(config(*datasets))
-    features, counts = labelled_cells(memory, 3)
+    features, counts = labelled_cells(memory, 3).gathered('cpu')
     assert len(features) == 8 * 24 and torch.equal(counts.sum(1), torch.full((192,), 64.))
     assert features.max() == 1 and torch.allclose(features, counts / 64, atol=1e-5)
     for beside in memory.beside:
         beside['labels'][:] = 255
     with pytest.raises(ValueError, match='no pixel of the memory images is labelled'):
-        labelled_cells(memory, 3)
+        labelled_cells(memory, 3).gathered('cpu')
     with pytest.raises(ValueError, match='k=0, beta'):
         knn(memory, memory, 3, k=0)
 

@@ -1,37 +1,12 @@
-"""The labelled memory of dense k-NN: which cells are kept, and how processes share them."""
+"""Cells with the classes of their pixels: which are kept, and how processes share them."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Sized
-from dataclasses import dataclass, field
-
 import torch
-import torch.nn.functional as F
-from mmengine.dist import all_gather, all_gather_object, get_dist_info
+from mmengine.dist import all_gather, all_gather_object, get_world_size
 from torch import Tensor
-from torch.utils.data import Sampler
 
 from mmdense.cells import at_pixels
-
-IGNORE = 255
-
-
-class ConsecutiveBatches(Sampler[int]):
-    """Whole batches 0, 1, 2, … of a dataset, dealt to the processes in turn, each image once.
-
-    A batch holds the same images however many processes there are, so its statistics do too.
-    """
-
-    def __init__(self, dataset: Sized, batch_size: int) -> None:
-        self.rank, self.world_size = get_dist_info()
-        self.size, self.batch_size = len(dataset), batch_size
-
-    def __iter__(self) -> Iterator[int]:
-        step = self.batch_size * self.world_size
-        for start in range(self.rank * self.batch_size, self.size, step):
-            yield from range(start, min(start + self.batch_size, self.size))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+from mmdense.datasets.label_maps import IGNORE
 
 
 def cell_histograms(labels: Tensor, h: int, w: int, num_classes: int) -> Tensor:
@@ -40,21 +15,14 @@ def cell_histograms(labels: Tensor, h: int, w: int, num_classes: int) -> Tensor:
     Args:
         labels: (H, W) int64 class ids, 255 = ignored.
         h, w: number of cells; a pixel belongs to the cell that holds its centre.
-        num_classes: ids are below it.
+        num_classes: ids are below it (``label_map`` sees to it).
 
     Returns:
         (h*w, num_classes) float32 counts; a row of zeros has no labelled pixel.
-
-    Raises:
-        ValueError: an id that is neither a class nor 255.
     """
     cells = at_pixels(torch.arange(h * w, device=labels.device).view(h, w), labels.shape)
     known = labels != IGNORE
     slots = (cells * num_classes + labels)[known]
-    valid = labels[known]
-    if valid.numel() and not 0 <= int(valid.min()) <= int(valid.max()) < num_classes:
-        raise ValueError(f'label {int(valid.max())} is outside the {num_classes} classes '
-                         f'(0 to {num_classes - 1}, and {IGNORE} for ignored pixels)')
     return torch.bincount(slots, minlength=h * w * num_classes).view(-1, num_classes).float()
 
 
@@ -83,44 +51,47 @@ def choose_cells(histograms: Tensor, count: int | None, seed: int) -> Tensor:
     return score.topk(count, largest=False).indices.sort().values
 
 
-@dataclass
-class Memory:
-    """Cells with soft labels, collected image by image.
+class LabelledCells:
+    """Cells of labelled maps that have a labelled pixel, collected image by image.
 
-    Attributes:
-        features: unit rows (n, D) float32, one entry per image.
-        labels: class shares (n, C) float32.
-        image: (n,) int64 the image each row is of.
+    Args:
+        num_classes: labels are below it; 255 = ignored.
+        per_image: cells that an image gives at most, rare classes first; None = all.
+        seed: of this choice.
     """
-    features: list[Tensor] = field(default_factory=list)
-    labels: list[Tensor] = field(default_factory=list)
-    image: list[Tensor] = field(default_factory=list)
 
-    def add(self, feature_map: Tensor, histograms: Tensor, count: int | None, number: int,
-            seed: int) -> None:
-        """Keep at most ``count`` cells of image ``number``: map (D, h, w), counts (h*w, C)."""
-        cells = choose_cells(histograms, count, seed * 1_000_003 + number)
-        rows = feature_map.flatten(1).t()[cells]
-        self.features.append(F.normalize(rows, dim=1))
-        self.labels.append(F.normalize(histograms[cells], p=1, dim=1))
-        self.image.append(torch.full_like(cells, number))
+    def __init__(self, num_classes: int, per_image: int | None = None, seed: int = 0) -> None:
+        self.num_classes, self.per_image, self.seed = num_classes, per_image, seed
+        self.rows: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def gathered(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Return the keys (N, D) and labels (N, C) of all processes, in the order of images.
+    def add(self, maps: Tensor, labels: Tensor, number: int) -> None:
+        """Take cells of image ``number``: its map (D, h, w) and labels (H, W) int64."""
+        counts = cell_histograms(labels, *maps.shape[1:], self.num_classes)
+        cells = choose_cells(counts, self.per_image, self.seed * 1_000_003 + number)
+        self.rows.append((maps.flatten(1).t()[cells], counts[cells],
+                          torch.full_like(cells, number)))
+
+    def gathered(self, device: torch.device | str) -> tuple[Tensor, Tensor]:
+        """Return the cells of all processes, in the order of images.
+
+        Returns:
+            (N, D) features as they are, and (N, C) float32 pixel counts.
 
         Raises:
             ValueError: not one labelled cell.
         """
-        features, labels, image = (gather_rows(torch.cat(part) if part else None, device)
-                                   for part in (self.features, self.labels, self.image))
+        own = [torch.cat(rows).to(device) for rows in zip(*self.rows, strict=True)]
+        features, counts, image = (gather_rows(rows, device) for rows in own or [None] * 3)
         if not len(image):
             raise ValueError('no pixel of the memory images is labelled')
         order = image.argsort(stable=True)
-        return features[order], labels[order]
+        return features[order], counts[order]
 
 
 def gather_rows(rows: Tensor | None, device: torch.device) -> Tensor:
     """Concatenate the rows of all processes; each has any number of them, or None."""
+    if get_world_size() == 1:
+        return rows
     shapes = all_gather_object(None if rows is None else (tuple(rows.shape), rows.dtype))
     known = [shape for shape in shapes if shape is not None]
     (_, *tail), dtype = known[0]

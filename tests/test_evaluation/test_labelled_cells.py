@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmdense.evaluation import memory as memory_module
-from mmdense.evaluation.memory import ConsecutiveBatches, Memory, cell_histograms, choose_cells
+from mmdense.evaluation.labelled_cells import LabelledCells, cell_histograms, choose_cells
 
 
 @pytest.mark.parametrize(('size', 'cells'), [((8, 12), (2, 3)), ((7, 11), (3, 4)),
@@ -19,14 +18,6 @@ def test_histograms_equal_a_loop_over_pixels(size, cells):
                 row, column = (i + 0.5) * cells[0] / size[0], (j + 0.5) * cells[1] / size[1]
                 expected[int(row), int(column), labels[i, j]] += 1
     assert torch.equal(cell_histograms(labels, *cells, 3), expected.view(-1, 3))
-
-
-@pytest.mark.parametrize('bad', [3, 254, -1])
-def test_a_label_outside_the_classes_is_named(bad):
-    labels = torch.zeros(4, 4).long()
-    labels[1, 1] = bad
-    with pytest.raises(ValueError, match=r'outside the 3 classes \(0 to 2'):
-        cell_histograms(labels, 2, 2, 3)
 
 
 def test_cells_of_rare_classes_are_preferred():
@@ -59,27 +50,14 @@ def test_unlabelled_cells_are_never_kept():
     assert choose_cells(histograms, 1, 0).tolist() in ([2], [7])
 
 
-def test_memory_holds_unit_features_and_shares_in_the_images_order():
-    memory = Memory()
+def test_cells_stand_in_the_images_order_as_they_are():
+    cells = LabelledCells(2)
     for number in (1, 0):
-        memory.add(torch.full((3, 1, 2), number + 1.), torch.tensor([[2., 2], [0, 1]]), None,
-                   number, 0)
-    keys, labels = memory.gathered(torch.device('cpu'))
-    torch.testing.assert_close(keys.norm(dim=1), torch.ones(4))
-    assert labels.tolist() == [[.5, .5], [0, 1]] * 2
+        cells.add(torch.full((3, 1, 2), number + 1.), torch.tensor([[0, 1, 255, 1]]), number)
+    features, counts = cells.gathered('cpu')
+    assert features.tolist() == [[1.] * 3] * 2 + [[2.] * 3] * 2
+    assert counts.tolist() == [[1, 1], [0, 1]] * 2
+    nothing = LabelledCells(2)
+    nothing.add(torch.ones(3, 1, 1), torch.full((2, 2), 255), 0)
     with pytest.raises(ValueError, match='no pixel of the memory images is labelled'):
-        empty = Memory()
-        empty.add(torch.ones(3, 1, 1), torch.zeros(1, 2), None, 0, 0)
-        empty.gathered(torch.device('cpu'))
-
-
-@pytest.mark.parametrize('world_size', [1, 2, 3])
-def test_batches_hold_the_same_images_for_any_number_of_processes(monkeypatch, world_size):
-    seen = []
-    for rank in range(world_size):
-        monkeypatch.setattr(memory_module, 'get_dist_info', lambda r=rank: (r, world_size))
-        sampler = ConsecutiveBatches(range(11), 4)
-        order = list(sampler)
-        assert len(sampler) == len(order)
-        seen += [tuple(order[i:i + 4]) for i in range(0, len(order), 4)]
-    assert sorted(seen) == [(0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10)]
+        nothing.gathered('cpu')

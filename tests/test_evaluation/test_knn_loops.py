@@ -69,7 +69,7 @@ def test_ignored_pixels_count_nowhere(tmp_path, datasets):
 def test_bounded_memory_keeps_what_it_can(tmp_path, datasets):
     loop = runner(tmp_path, *datasets, memory_size=40)
     metrics = loop.val()
-    assert loop.val_loop.segmenter_cfg['per_image'] == 5
+    assert loop.val_loop.per_image == 5
     assert metrics['mIoU'] > metrics['position_prior_mIoU'] + 20
     assert loop.val() == metrics                              # the same cells every time
 

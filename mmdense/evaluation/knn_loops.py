@@ -1,39 +1,45 @@
 """Dense k-NN segmentation of frozen features as mmengine's val and test loops."""
 from __future__ import annotations
 
-import torch
-from mmengine.evaluator import Evaluator
-from mmengine.registry import DATASETS
-from mmengine.runner import BaseLoop, Runner
-from torch.utils.data import DataLoader, Dataset
+import time
+from collections.abc import Iterator
+from itertools import islice
 
+import torch
+from mmengine.dist import get_dist_info
+from mmengine.evaluator import Evaluator
+from mmengine.logging import print_log
+from mmengine.runner import BaseLoop, Runner
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from mmdense.datasets.label_counts import LabelCounts, ignore_index_of
 from mmdense.random_states import kept_random_state
 from mmdense.registry import LOOPS
 
-from .baselines import MeanIoU
-from .features import FrozenEncoder
+from .baselines import Baselines
+from .datasets import ConsecutiveBatches, build_dataset, check_datasets, label_map
+from .features import RECALIBRATION_IMAGES, FrozenEncoder, by_size, recalibrate_bn
+from .knn import KNNSegmenter
 from .label_free import RawImages, label_free_metrics
-from .memory import ConsecutiveBatches
-from .segmentation import KNNSegmenter
+from .labelled_cells import LabelledCells
+
+#: seconds between two progress lines
+PATIENCE = 20
 
 
-def build_dataset(dataloader: dict, part: str) -> Dataset:
-    """Build the dataset of a dataloader's config; ``part`` is its name in messages.
-
-    Raises:
-        ValueError: it has no images (mmengine itself fails somewhere in numpy).
-    """
-    try:
-        dataset = DATASETS.build(dataloader['dataset'])
-        if hasattr(dataset, 'full_init'):
-            dataset.full_init()
-    except ValueError as error:
-        if 'need at least one array' not in str(error):
-            raise
-        cfg = dataloader['dataset']
-        raise ValueError(f"the {part} dataset ({cfg['type']}, data_root={cfg.get('data_root')}, "
-                         f"data_prefix={cfg.get('data_prefix')}) has no images") from None
-    return dataset
+def with_progress(loader: DataLoader, what: str) -> Iterator[dict]:
+    """Yield the batches of a loader; of a long pass, log where it is."""
+    start = last = time.monotonic()
+    for number, batch in enumerate(loader):
+        yield batch
+        now = time.monotonic()
+        if now - last > PATIENCE:
+            last = now
+            print_log(f'dense k-NN, {what}: batch {number + 1} of {len(loader)}, '
+                      f'{now - start:.0f} s', 'current')
 
 
 def memory_dataloader(runner: Runner, cfg: dict) -> DataLoader:
@@ -42,24 +48,6 @@ def memory_dataloader(runner: Runner, cfg: dict) -> DataLoader:
     sampler = ConsecutiveBatches(dataset, cfg.get('batch_size', 1))
     return runner.build_dataloader({**cfg, 'dataset': dataset, 'sampler': sampler},
                                    seed=runner.seed)
-
-
-def check_datasets(memory: object, query: object) -> int:
-    """Return the number of classes that memory and query datasets share.
-
-    Raises:
-        ValueError: no classes, or different ones.
-    """
-    names = [dataset.metainfo.get('classes') if hasattr(dataset, 'metainfo') else None
-             for dataset in (memory, query)]
-    for part, dataset, classes in zip(('memory', 'query'), (memory, query), names, strict=True):
-        if not classes:
-            raise ValueError(f'the {part} dataset ({type(dataset).__name__}) of dense k-NN has '
-                             "no metainfo 'classes'; a labelled mmseg dataset is needed")
-    if tuple(names[0]) != tuple(names[1]):
-        raise ValueError('memory and query datasets of dense k-NN have different classes: '
-                         f'{tuple(names[0])} and {tuple(names[1])}')
-    return len(names[0])
 
 
 class DenseKNNLoop(BaseLoop):
@@ -116,8 +104,7 @@ class DenseKNNLoop(BaseLoop):
             raise ValueError(f'k={k}, beta={beta}, memory_size={memory_size}: dense k-NN needs '
                              f'k >= 1, beta > 0 and one cell for each of {images} memory images')
         self.encoder_cfg = dict(stride=stride, out_index=out_index)
-        self.segmenter_cfg = dict(num_classes=self.num_classes, k=k, beta=beta, seed=seed,
-                                  per_image=memory_size and memory_size // images)
+        self.k, self.beta, self.per_image = k, beta, memory_size and memory_size // images
         self.recalibrate_bn, self.seed, self.label_free = recalibrate_bn, seed, label_free
         self.evaluator = (evaluator if isinstance(evaluator, Evaluator)
                           else runner.build_evaluator(evaluator))
@@ -130,11 +117,9 @@ class DenseKNNLoop(BaseLoop):
             self.runner.call_hook(f'before_{self.mode}')
             self.runner.call_hook(f'before_{self.mode}_epoch')
             encoder = FrozenEncoder(self.runner.model, **self.encoder_cfg)
-            segmenter = KNNSegmenter(encoder, **self.segmenter_cfg)
             if self.recalibrate_bn:
-                segmenter.recalibrate(self.memory_loader)
-            segmenter.remember(self.memory_loader)
-            metrics = self._label_queries(segmenter)
+                self._recalibrate(encoder)
+            metrics = self._label_queries(encoder, *self._remember(encoder))
             if self.label_free:
                 metrics.update(label_free_metrics(
                     encoder, RawImages(self.dataloader.dataset), self.seed,
@@ -143,17 +128,65 @@ class DenseKNNLoop(BaseLoop):
             self.runner.call_hook(f'after_{self.mode}')
         return metrics
 
-    def _label_queries(self, segmenter: KNNSegmenter) -> dict[str, float]:
-        beside = {name: MeanIoU(self.num_classes) for name in ('position_prior', 'ceiling')}
+    def _recalibrate(self, encoder: FrozenEncoder) -> None:
+        """Re-estimate the encoder's BatchNorm statistics on the memory images."""
+        loader, (rank, world_size) = self.memory_loader, get_dist_info()
+        total = -(-RECALIBRATION_IMAGES // loader.batch_size)
+        batches = islice(with_progress(loader, 'BatchNorm statistics'),
+                         len(range(rank, total, world_size)))
+        recalibrate_bn(encoder, (batch['inputs'] for batch in batches))
+
+    def _maps(self, encoder: FrozenEncoder, batch: dict) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Yield the place in a batch, the map (D, h, w) and the labels (H, W) of its images."""
+        for places, images in by_size(batch['inputs']):
+            for place, maps in zip(places, encoder(images), strict=True):
+                labels = label_map(batch['data_samples'][place], self.num_classes)
+                yield place, maps, labels.to(maps.device)
+
+    def _remember(self, encoder: FrozenEncoder) -> tuple[KNNSegmenter, Baselines]:
+        loader, (rank, world_size) = self.memory_loader, get_dist_info()
+        first = label_map(loader.dataset[0]['data_samples'], self.num_classes)
+        beside = Baselines(self.num_classes, tuple(first.shape), encoder.device)
+        memory = LabelledCells(self.num_classes, self.per_image, self.seed)
+        shown = LabelCounts(loader.dataset.metainfo['classes'], 'the memory dataset',
+                            ignore_index_of(loader.dataset))
+        for step, batch in enumerate(with_progress(loader, 'memory')):
+            offset = (step * world_size + rank) * loader.batch_size
+            for place, maps, labels in self._maps(encoder, batch):
+                memory.add(maps, labels, offset + place)
+                beside.prior.add(labels)
+            for sample in batch['data_samples']:
+                shown.add(sample.gt_sem_seg.data)
+        shown.reduce()
+        level, line = shown.judge(learnt=True)
+        print_log(line, 'current', level)
+        beside.prior.reduce()
+        segmenter = KNNSegmenter(memory, encoder.device, self.k, self.beta)
+        print_log(f'dense k-NN: {len(segmenter.keys)} cells of {segmenter.keys.shape[1]} channels '
+                  f'from {len(loader.dataset)} images in memory', 'current')
+        return segmenter, beside
+
+    def _predict(self, encoder: FrozenEncoder, segmenter: KNNSegmenter, batch: dict,
+                 beside: Baselines) -> list[SegDataSample]:
+        """Return the samples of a query batch with ``pred_sem_seg`` at their labels' size."""
+        samples = list(batch['data_samples'])
+        for place, maps, labels in self._maps(encoder, batch):
+            beside.add(labels, *maps.shape[1:])
+            prediction = segmenter(maps, tuple(labels.shape))
+            samples[place].pred_sem_seg = PixelData(data=prediction[None])
+        return samples
+
+    def _label_queries(self, encoder: FrozenEncoder, segmenter: KNNSegmenter,
+                       beside: Baselines) -> dict[str, float]:
         for number, batch in enumerate(self.dataloader):
             self.runner.call_hook(f'before_{self.mode}_iter', batch_idx=number, data_batch=batch)
-            samples = segmenter.predict(batch, beside)
+            samples = self._predict(encoder, segmenter, batch, beside)
             self.evaluator.process(data_samples=samples, data_batch=batch)
             self.runner.call_hook(f'after_{self.mode}_iter', batch_idx=number, data_batch=batch,
                                   outputs=samples)
         size = len(self.dataloader.dataset)
         metrics = self.evaluator.evaluate(size)
-        metrics.update({f'{name}_mIoU': iou.compute(size) for name, iou in beside.items()})
+        metrics.update(beside.compute(size))
         self.runner.logger.info(
             'dense k-NN mIoU %s; beside it: position prior %.2f, resolution ceiling %.2f',
             metrics.get('mIoU'), metrics['position_prior_mIoU'], metrics['ceiling_mIoU'])
