@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from mmengine.dist import all_reduce
@@ -19,6 +20,18 @@ from .dilation import coarsen, dilate, find_stages
 
 #: BatchNorm statistics need no more memory images than these
 RECALIBRATION_IMAGES = 1024
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode inside; each module's own mode afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 def normalise(preprocessor: nn.Module, images: Tensor) -> Tensor:

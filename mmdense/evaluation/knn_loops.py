@@ -23,8 +23,9 @@ from .baselines import Baselines
 from .datasets import ConsecutiveBatches, build_dataset, check_datasets, label_map
 from .features import RECALIBRATION_IMAGES, FrozenEncoder, by_size, recalibrate_bn
 from .knn import KNNSegmenter
-from .label_free import RawImages, label_free_metrics
+from .label_free import label_free_metrics
 from .labelled_cells import LabelledCells
+from .sources import RawImages
 
 #: seconds between two progress lines
 PATIENCE = 20

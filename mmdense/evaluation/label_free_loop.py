@@ -11,7 +11,8 @@ from mmdense.registry import LOOPS
 
 from .datasets import ConsecutiveBatches, build_dataset
 from .features import RECALIBRATION_IMAGES, FrozenEncoder, recalibrate_bn
-from .label_free import IMAGES, RawImages, batches_of, label_free_metrics
+from .label_free import label_free_metrics
+from .sources import IMAGES, RawImages, batches_of
 
 
 @LOOPS.register_module()

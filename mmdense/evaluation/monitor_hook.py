@@ -2,8 +2,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -13,50 +11,23 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmdense.models.matching.geometry import cell_centres, cell_coordinates, visible_in
 from mmdense.models.selfsup.base import encode, trained_index
 from mmdense.random_states import kept_random_state
 from mmdense.registry import HOOKS
 from mmdense.structures import Views
 
-from .statistics import (
+from .feature_statistics import (
     correspondence_accuracy,
-    effective_rank,
-    feature_std,
+    places_in_second_view,
     positive_negative_similarity,
+    spread_of,
 )
+from .features import evaluating
 
 #: images of a batch that are looked at
 LARGEST_BATCH = 64
 #: cells per side that are looked at: the cost grows with their fourth power
 LARGEST_SIDE = 32
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode inside; each module's own mode afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
-def places_in_second_view(views: Views, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Return where the first view's cells lie in the second, in cells, and which are in it.
-
-    Args:
-        views: of at least two views.
-        first, second: their maps (B, C, h, w), (B, C, h', w').
-    """
-    batch = len(first)
-    (first_box, second_box), (first_flip, second_flip) = (views.boxes[:2, :batch],
-                                                          views.flips[:2, :batch])
-    points = cell_centres(first_box, first_flip, *first.shape[2:])
-    places = cell_coordinates(points, second_box, second_flip, *second.shape[2:])
-    return places, visible_in(points, second_box)
 
 
 def looked_at(features: Tensor) -> Tensor:
@@ -79,13 +50,13 @@ def batch_statistics(model: nn.Module, inputs: list[Tensor],
     """
     first, *others = (looked_at(encode(model, images[:LARGEST_BATCH], trained_index(model)))
                       for images in inputs[:2])
-    found = dict(feature_std=feature_std(first), effective_rank=effective_rank(first))
+    found = spread_of(first)
     if others and views is not None:
         places, visible = places_in_second_view(views, first, others[0])
         positive, negative = positive_negative_similarity(first, others[0], places, visible)
         found.update(positive_similarity=positive, negative_similarity=negative,
-                     correspondence_accuracy=correspondence_accuracy(first, others[0], places,
-                                                                     visible))
+                     correspondence_accuracy=100 * correspondence_accuracy(first, others[0],
+                                                                           places, visible))
     if not all(bool(maps.isfinite().all()) for maps in (first, *others)):
         return dict.fromkeys(found, math.nan)
     return {name: float(value) for name, value in found.items()
@@ -97,9 +68,9 @@ class FeatureMonitorHook(Hook):
     """Log statistics of the current batch's features, by the weights as they are.
 
     ``feature_std``, ``effective_rank``, ``positive_similarity``, ``negative_similarity`` and
-    ``correspondence_accuracy`` (see :mod:`mmdense.evaluation.statistics`) go with the losses to
-    the log line and the visualisation backends. In eval mode, by the first process; neither
-    weights nor random state change. All are nan where features are not finite.
+    ``correspondence_accuracy`` in per cent (see :mod:`mmdense.evaluation.feature_statistics`) go
+    with the losses to the log line and the visualisation backends. In eval mode, by the first
+    process; neither weights nor random state change. All are nan where features are not finite.
 
     Args:
         interval: iterations between two measurements; the log's own interval fits.

@@ -4,17 +4,15 @@ Dense k-NN, linear probe, over-clustering, correspondence, statistics without la
 """
 from __future__ import annotations
 
-import math
-
 import torch
 
 from mmdense.cells import at_pixels
-from mmdense.structures import Views
 
 from .baselines import Baselines
 from .feature_cache import LayerMaps
+from .feature_statistics import spread_of
 from .knn import KNNSegmenter
-from .monitor_hook import places_in_second_view
+from .label_free import Correspondence
 from .overclustering import (
     confusion,
     fit_clusters,
@@ -23,7 +21,6 @@ from .overclustering import (
     matched_miou,
 )
 from .predictors import CPU, labelled_cells, linear_predictors, score
-from .statistics import correspondence_accuracy, effective_rank, feature_std
 
 #: what tools/evaluate.py measures with frozen features
 PROTOCOLS = ('knn', 'linear', 'overcluster', 'correspondence', 'statistics')
@@ -31,10 +28,6 @@ PROTOCOLS = ('knn', 'linear', 'overcluster', 'correspondence', 'statistics')
 LABELLED = ('knn', 'linear', 'overcluster')
 #: beginnings of the names of numbers that no feature enters
 BASELINES = ('position_prior_', 'ceiling_')
-#: distances, in cells, within which a match counts as right
-TOLERANCES = (1, 2)
-#: cells of all images together that :func:`statistics` looks at, at most (one of each image)
-SAMPLE = 16_384
 
 
 def decimals(protocol: str) -> int:
@@ -152,9 +145,6 @@ def overcluster(queries: LayerMaps, num_classes: int, num_clusters: int = 500,
 def correspondence(pairs: LayerMaps, device: torch.device | str = CPU) -> dict[str, float]:
     """Return the share (per cent) of cells whose most similar cell of the other view is right.
 
-    Counted are the cells of first views whose centre lies in the second view, of all images
-    together. Right is within one or two cells of the true place.
-
     Args:
         pairs: maps (D, h, w) of :class:`ViewPairs`: items 2 i and 2 i + 1 are views of image i.
         device: where it is computed.
@@ -166,53 +156,27 @@ def correspondence(pairs: LayerMaps, device: torch.device | str = CPU) -> dict[s
     Raises:
         ValueError: no cell is in both views.
     """
-    names = [f'{start}within_{tolerance}' for start in ('', 'position_prior_')
-             for tolerance in TOLERANCES]
-    right, total = dict.fromkeys(names, 0.), 0
+    found = Correspondence(device)
     for number in range(0, len(pairs.maps), 2):
-        first, second = (maps[None].to(device) for maps in pairs.maps[number:number + 2])
-        boxes, flips = (torch.stack([beside[name] for beside in pairs.beside[number:number + 2]])
-                        [:, None].to(device) for name in ('box', 'flip'))
-        views = Views(boxes=boxes, flips=flips, index=torch.tensor([number // 2]))
-        places, visible = places_in_second_view(views, first, second)
-        count = int(visible.sum())
-        if not count:
-            continue
-        total += count
-        h, w = first.shape[2:]
-        position = torch.eye(h * w, device=device).view(1, -1, h, w)
-        for start, one, other in (('', first, second), ('position_prior_', position, position)):
-            for tolerance in TOLERANCES:
-                share = correspondence_accuracy(one, other, places, visible, tolerance)
-                right[f'{start}within_{tolerance}'] += float(share) * count
-    if not total:
-        raise ValueError(f'correspondence: no cell of {len(pairs.maps) // 2} images is in both '
-                         'views')
-    return {name: round(100 * value / total, 2) for name, value in right.items()}
+        both = slice(number, number + 2)
+        found.add(torch.stack(pairs.maps[both]).to(device), *(
+            torch.stack([beside[name] for beside in pairs.beside[both]])
+            for name in ('box', 'flip')))
+    return {name: round(value, 2) for name, value in found.compute(len(pairs.maps) // 2).items()}
 
 
-@torch.no_grad()
 def statistics(queries: LayerMaps, seed: int = 0) -> dict[str, float]:
     """Return numbers of the maps that need no labels; they are not per cent.
 
     Args:
-        queries: maps (D, h, w); the same number of cells of each is drawn, ``SAMPLE`` together.
-        seed: of the drawing; the global random state is neither read nor changed.
+        queries: maps (D, h, w).
+        seed: of the cells that are looked at.
 
     Returns:
-        ``effective_rank`` and ``feature_std`` (:mod:`~mmdense.evaluation.statistics`); nan of
-        features that are not finite.
+        ``effective_rank`` and ``feature_std`` (:mod:`~mmdense.evaluation.feature_statistics`);
+        nan of features that are not finite.
     """
-    generator = torch.Generator().manual_seed(seed)
-    count = max(1, SAMPLE // len(queries.maps))
-    cells = torch.cat([maps.flatten(1)[:, torch.randperm(maps[0].numel(), generator=generator)
-                                       [:count]] for maps in queries.maps], dim=1)
-    # the rank looks at evenly chosen ones of these: no period of the images may show in it
-    cells = cells[None, :, torch.randperm(cells.shape[1], generator=generator), None]
-    if not cells.isfinite().all():
-        return dict(effective_rank=math.nan, feature_std=math.nan)
-    return {name: round(float(measure(cells)), 4)
-            for name, measure in (('effective_rank', effective_rank), ('feature_std', feature_std))}
+    return {name: round(value, 4) for name, value in spread_of(queries.maps, seed).items()}
 
 
 def beside_random(found: dict[str, float], of_random: dict[str, float]) -> dict[str, float]:

@@ -1,24 +1,28 @@
-"""Images that feature maps are made of: labelled ones, and pairs of views."""
+"""Images that feature maps are made of: labelled ones, any, and pairs of views."""
 from __future__ import annotations
 
 import os
+from collections.abc import Sized
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dataset import pseudo_collate
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from mmdense.datasets.dataset_configs import inside, walk
 from mmdense.datasets.transforms.geometric import RandomFlip, RandomResizedCrop
 from mmdense.digests import digest
 from mmdense.random_states import kept_random_state
 
-from .datasets import label_map
+from .datasets import ConsecutiveBatches, label_map
 
 #: share of the image in a view of :class:`ViewPairs`, and by how much its shape may differ
 VIEW_AREA = (0.4, 1.0)
 VIEW_ASPECT = (3 / 4, 4 / 3)
+#: images that are looked at without labels
+IMAGES = 256
 
 
 def describe(cfg: dict) -> str:
@@ -77,6 +81,41 @@ class LabelledImages(Dataset):
         return sample['inputs'], dict(labels=labels.short())
 
 
+class RawImages(Dataset):
+    """At most ``count`` images of any dataset, evenly chosen over it.
+
+    An item is the image (C, H, W) and an empty dict: what :class:`ViewPairs` cuts views from.
+
+    Args:
+        dataset: its samples are dicts with a raw image under ``inputs``.
+        count: None = all.
+
+    Raises:
+        ValueError: from an item: the sample holds no image.
+    """
+    key = ''      # nothing of it is ever cached
+
+    def __init__(self, dataset: Sized, count: int | None = IMAGES) -> None:
+        size = len(dataset)
+        count = size if count is None else min(count, size)
+        self.dataset = dataset
+        self.numbers = [size * place // count for place in range(count)]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict]:
+        sample = self.dataset[self.numbers[index]]
+        image = sample.get('inputs') if isinstance(sample, dict) else None
+        if not isinstance(image, Tensor) or image.ndim != 3:
+            got = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
+            raise ValueError(
+                f"{type(self.dataset).__name__}: 'inputs' of sample {self.numbers[index]} is "
+                f'{got}; expected one raw image (C, H, W): a pipeline of LoadImageFromFile and '
+                'PackSegInputs, without views')
+        return image, {}
+
+
 class ViewPairs(Dataset):
     """Two random views of each image: crops at the image's own size, the second maybe mirrored.
 
@@ -84,11 +123,11 @@ class ViewPairs(Dataset):
     half-open pixels of the image, flip=() bool)``. Nothing but the place changes.
 
     Args:
-        images: whose images are cut.
+        images: what is cut; its items are an image (C, H, W) and a dict.
         seed: of the crops; the global random state is not changed.
     """
 
-    def __init__(self, images: LabelledImages, seed: int = 0) -> None:
+    def __init__(self, images: LabelledImages | RawImages, seed: int = 0) -> None:
         self.images, self.seed = images, seed
         self.key = digest('view pairs', images.key, seed, VIEW_AREA, VIEW_ASPECT)
 
@@ -105,3 +144,10 @@ class ViewPairs(Dataset):
             view = RandomFlip(0.5 if index % 2 else 0.)(view)
         pixels = torch.from_numpy(np.ascontiguousarray(view['img'].transpose(2, 0, 1)))
         return pixels, dict(box=torch.from_numpy(view['box']), flip=torch.tensor(view['flip']))
+
+
+def batches_of(source: Dataset, batch_size: int, num_workers: int = 0) -> DataLoader:
+    """Return a loader of whole batches of ``source``, dealt to the processes in turn."""
+    return DataLoader(source, batch_size, sampler=ConsecutiveBatches(source, batch_size),
+                      num_workers=num_workers, collate_fn=pseudo_collate,
+                      generator=torch.Generator())

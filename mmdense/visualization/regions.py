@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmdense.cells import at_pixels
 from mmdense.datasets.collate import collate_views
-from mmdense.evaluation.monitor_hook import evaluating
+from mmdense.evaluation.features import evaluating
 from mmdense.models.cell_regions import CellRegions, carry_cells
 from mmdense.models.losses.detcon import pair_regions
 from mmdense.models.selfsup.detcon import DetCon

@@ -7,7 +7,8 @@ from references import labelled, planted  # noqa: F401
 
 from mmdense.evaluation.datasets import build_dataset
 from mmdense.evaluation.features import FrozenEncoder
-from mmdense.evaluation.label_free import RawImages, label_free_metrics
+from mmdense.evaluation.label_free import label_free_metrics
+from mmdense.evaluation.sources import RawImages
 
 
 def label_free_job(cfg, rank, world):

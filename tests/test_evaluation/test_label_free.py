@@ -15,12 +15,13 @@ from mmengine.registry import MODELS, DefaultScope
 from references import labelled, planted
 from references.labelled import blocks, write
 
-from mmdense.evaluation import label_free
+from mmdense.evaluation import feature_statistics
 from mmdense.evaluation.datasets import build_dataset
 from mmdense.evaluation.feature_cache import FeatureExtractor, ViewPairs
 from mmdense.evaluation.features import FrozenEncoder
-from mmdense.evaluation.label_free import RawImages, label_free_metrics
-from mmdense.evaluation.protocols import correspondence
+from mmdense.evaluation.label_free import label_free_metrics
+from mmdense.evaluation.protocols import correspondence, statistics
+from mmdense.evaluation.sources import RawImages
 
 NAMES = {'correspondence_accuracy', 'effective_rank', 'feature_std'}
 
@@ -56,12 +57,14 @@ def test_planted_features_get_what_they_are_worth(tmp_path):
     assert noise['feature_std'] == pytest.approx(1, abs=0.05) and line['feature_std'] < 1e-3
 
 
-def test_correspondence_is_that_of_the_protocol(tmp_path):
+def test_the_numbers_are_those_of_the_protocols(tmp_path):
     found = images(planted.write_ramps(tmp_path / 'val'))
-    pairs = FeatureExtractor(encoder(2)).extract(ViewPairs(found, seed=4), ['last'])['last']
-    expected = correspondence(pairs)['within_1']
-    ours = label_free_metrics(encoder(2), found, seed=4, batch_size=4)
-    assert ours['correspondence_accuracy'] == pytest.approx(expected, abs=0.006)
+    pairs, queries = (FeatureExtractor(encoder(1)).extract(source, ['last'])['last']
+                      for source in (ViewPairs(found, seed=4), found))
+    expected = dict(correspondence_accuracy=correspondence(pairs)['within_1'],
+                    **statistics(queries, seed=4))
+    ours = label_free_metrics(encoder(1), found, seed=4, batch_size=4)
+    assert ours == pytest.approx(expected, abs=0.006)
 
 
 def test_images_of_several_sizes_keep_their_pairs(tmp_path):
@@ -73,8 +76,8 @@ def test_images_of_several_sizes_keep_their_pairs(tmp_path):
 
 def test_a_bounded_number_of_cells_is_kept(tmp_path, monkeypatch):
     found, sizes = images(planted.write_ramps(tmp_path / 'val')), []
-    monkeypatch.setattr(label_free, 'CELLS', 30)
-    monkeypatch.setattr(label_free, 'effective_rank',
+    monkeypatch.setattr(feature_statistics, 'CELLS', 30)
+    monkeypatch.setattr(feature_statistics, 'effective_rank',
                         lambda maps: sizes.append(maps.shape) or maps.mean())
     one = label_free_metrics(encoder(2), found)
     assert sizes == [(1, 16, 1, 30)]

@@ -9,6 +9,7 @@ from references import labelled, tiny
 from references.labelled import blocks, loader, runner, write
 
 from mmdense.evaluation.feature_cache import FeatureExtractor, LayerMaps, ViewPairs
+from mmdense.evaluation.feature_statistics import effective_rank, feature_std
 from mmdense.evaluation.features import FrozenEncoder
 from mmdense.evaluation.from_config import build_data, build_random, load_trained, without_weights
 from mmdense.evaluation.predictors import labelled_cells
@@ -21,7 +22,6 @@ from mmdense.evaluation.protocols import (
     overcluster,
     statistics,
 )
-from mmdense.evaluation.statistics import effective_rank, feature_std
 
 PLANTED = dict(type='PlantedModel', backbone=dict(type='PlantedBackbone'))
 NOISE = dict(type='PlantedModel', backbone=dict(type='PlantedBackbone', noise=True))
@@ -163,7 +163,7 @@ def test_statistics_are_those_of_a_bounded_sample_of_all_images(monkeypatch):
     everything = torch.cat([one.flatten(1) for one in found], 1)[None, :, :, None]
     assert statistics(maps)['feature_std'] == pytest.approx(float(feature_std(everything)),
                                                             abs=1e-4)
-    monkeypatch.setattr('mmdense.evaluation.protocols.SAMPLE', 400)
+    monkeypatch.setattr('mmdense.evaluation.feature_statistics.CELLS', 400)
     sampled = statistics(maps, seed=3)
     assert sampled['effective_rank'] == pytest.approx(float(effective_rank(everything)), abs=0.3)
     assert sampled != statistics(maps, seed=4)

@@ -1,19 +1,25 @@
 """Numbers that tell early whether features collapse and whether they know where they are.
 
-All take feature maps and return a scalar float32 tensor; nan where there is nothing to measure,
+Those of feature maps return a scalar float32 tensor; nan where there is nothing to measure,
 and of features that are not finite.
 """
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmdense.models.matching.geometry import cell_centres, cell_coordinates, visible_in
+from mmdense.structures import Views
+
 #: rows that the effective rank looks at, evenly taken: its cost grows with their cube
 RANK_ROWS = 1024
+#: cells, of all images together, that rank and spread are taken from (one of each image at least)
+CELLS = 16_384
 
 
 def _in_float32(function: Callable) -> Callable:
@@ -63,6 +69,48 @@ def effective_rank(maps: Tensor) -> Tensor:
         return singular.new_zeros((), dtype=torch.float32)
     share = singular / singular.sum()
     return torch.special.entr(share).sum().exp().float()
+
+
+def draw_cells(maps: Tensor, images: int, number: int, seed: int = 0) -> Tensor:
+    """Return image ``number``'s part of the ``CELLS`` of ``images`` images, as rows (n, C).
+
+    Drawn from its map (C, h, w); the global random state is neither read nor changed.
+    """
+    cells = maps.flatten(1).t()
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+    order = torch.randperm(len(cells), generator=generator)[:max(1, CELLS // images)]
+    return cells[order.to(cells.device)]
+
+
+def spread(cells: Tensor, seed: int = 0) -> dict[str, float]:
+    """Return ``effective_rank`` and ``feature_std`` of cells (N, C); nan if not all are finite."""
+    if not cells.isfinite().all():
+        return dict(effective_rank=math.nan, feature_std=math.nan)
+    # the rank looks at evenly chosen ones: no period of the images may show in it
+    order = torch.randperm(len(cells), generator=torch.Generator().manual_seed(seed))
+    maps = cells[order.to(cells.device)].t()[None, :, None]
+    return dict(effective_rank=float(effective_rank(maps)), feature_std=float(feature_std(maps)))
+
+
+def spread_of(maps: Sequence[Tensor], seed: int = 0) -> dict[str, float]:
+    """Return :func:`spread` of cells of all maps (C, h, w), an equal part of each."""
+    return spread(torch.cat([draw_cells(one, len(maps), number, seed)
+                             for number, one in enumerate(maps)]), seed)
+
+
+def places_in_second_view(views: Views, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where the first view's cells lie in the second, in cells, and which are in it.
+
+    Args:
+        views: of at least two views.
+        first, second: their maps (B, C, h, w), (B, C, h', w').
+    """
+    batch = len(first)
+    (first_box, second_box), (first_flip, second_flip) = (views.boxes[:2, :batch],
+                                                          views.flips[:2, :batch])
+    points = cell_centres(first_box, first_flip, *first.shape[2:])
+    places = cell_coordinates(points, second_box, second_flip, *second.shape[2:])
+    return places, visible_in(points, second_box)
 
 
 @_in_float32

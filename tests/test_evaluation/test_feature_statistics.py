@@ -7,11 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmdense.evaluation.monitor_hook import places_in_second_view
-from mmdense.evaluation.statistics import (
+from mmdense.evaluation.feature_statistics import (
     correspondence_accuracy,
     effective_rank,
     feature_std,
+    places_in_second_view,
     positive_negative_similarity,
 )
 from mmdense.structures import Views
