@@ -42,18 +42,19 @@ def read_regular(path: str | os.PathLike) -> bytes:
         return file.read()
 
 
-def write_whole(content: bytes, path: str | os.PathLike) -> None:
+def write_whole(content: bytes, path: str | os.PathLike, what: str = '') -> None:
     """Write a file so that ``path`` holds the old bytes or all of the new ones at any moment.
 
     Raises:
         OSError: as of :func:`whole_file`.
     """
-    with whole_file(path, len(content)) as file:
+    with whole_file(path, len(content), what) as file:
         file.write(content)
 
 
 @contextmanager
-def whole_file(path: str | os.PathLike, size: int | None = None) -> Iterator[IO[bytes]]:
+def whole_file(path: str | os.PathLike, size: int | None = None,
+               what: str = '') -> Iterator[IO[bytes]]:
     """Open a hidden file beside ``path`` that takes its place when the context ends well.
 
     Its name is this writer's own, so that several writers of one path do not meet; the last one
@@ -62,6 +63,7 @@ def whole_file(path: str | os.PathLike, size: int | None = None) -> Iterator[IO[
     Args:
         path: of the file; its folder is made.
         size: bytes that it will have, if known, for the message.
+        what: it is, for the message, such as the option that asks for it.
 
     Raises:
         OSError: it could not be written (disk full, no permission); names the path and the space
@@ -81,7 +83,8 @@ def whole_file(path: str | os.PathLike, size: int | None = None) -> Iterator[IO[
         written = remove_partial(partial)
         if not isinstance(reason, OSError):     # torch wraps the errors of the disk, too
             raise
-        raise OSError(f'{path} could not be written: {why_not(reason, path, size, written)}'
+        name = f'{what} {path}'.strip()
+        raise OSError(f'{name} could not be written: {why_not(reason, path, size, written)}'
                       ) from None
     except BaseException:                       # Ctrl-C
         remove_partial(partial)

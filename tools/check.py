@@ -25,7 +25,7 @@ from rich.progress import (
 from rich.table import Table
 
 from mmdense.config_files import require_parts
-from mmdense.datasets.checks import check_dataset_paths
+from mmdense.datasets.dataset_paths import check_dataset_paths
 from mmdense.datasets.strict_reading import Checked, check_images, report
 from mmdense.engine.check import check_config
 from mmdense.engine.options import ConfigOptions

@@ -31,9 +31,10 @@ from mmdense.engine.run_config import load_config
 from mmdense.errors import run_command
 from mmdense.evaluation.best_layer import CHOICE, choose_layer
 from mmdense.evaluation.from_config import build_data, build_random, load_trained
+from mmdense.evaluation.json_results import to_json
 from mmdense.evaluation.measuring import Request, measure
 from mmdense.evaluation.protocols import PROTOCOLS, beside_random, decimals
-from mmdense.evaluation.report import to_json, write_file
+from mmdense.files import write_whole
 from mmdense.outputs import check_output_file, make_output_folder
 from steps.finetuning import check_finetuning, finetune
 
@@ -179,7 +180,7 @@ def main() -> None:
     text = to_json(report)
     print(text, flush=True)
     if args.json:
-        write_file(text.encode(), args.json, '--json')
+        write_whole(text.encode(), args.json, '--json')
 
 
 if __name__ == '__main__':

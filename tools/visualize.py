@@ -20,8 +20,8 @@ from mmseg.models import BaseSegmentor
 
 from mmdense.checkpoints.filled import encoder_parts, refuse_unfilled
 from mmdense.config_files import require_checkpoint, require_parts
-from mmdense.datasets.checks import check_dataset_paths
 from mmdense.datasets.dataset_configs import find_pipeline
+from mmdense.datasets.dataset_paths import check_dataset_paths
 from mmdense.engine.options import ConfigOptions
 from mmdense.engine.run_config import load_config
 from mmdense.errors import run_command

@@ -8,7 +8,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from .report import listing
+from .load_report import listing
 
 
 def without_program(content: Any, name: str) -> Any:

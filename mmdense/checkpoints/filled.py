@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .hints import hints
 from .layouts import Selection, containers
-from .report import LoadReport, compare, counted, examine, listing
+from .load_report import LoadReport, compare, counted, examine, listing
 
 #: containers that mmengine loads names from as they are; EMA's are swapped in before a test
 LOADED = ('state_dict', '')

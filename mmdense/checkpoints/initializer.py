@@ -16,7 +16,7 @@ from torch import nn
 
 from mmdense.registry import WEIGHT_INITIALIZERS
 
-from .report import LoadReport, examine
+from .load_report import LoadReport, examine
 
 
 @WEIGHT_INITIALIZERS.register_module()

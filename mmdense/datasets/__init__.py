@@ -1,8 +1,8 @@
 """Datasets: unlabelled images, CamVid, generated sets; samplers; transforms."""
 from . import transforms
 from .camvid import CamVidDataset
-from .checks import check_dataset_paths
 from .collate import collate_views
+from .dataset_paths import check_dataset_paths
 from .label_fraction import LabelFraction, label_fraction
 from .samplers import ResumableSampler, SampleIndex
 from .shapes import ShapeObjectsDataset, ShapesDataset

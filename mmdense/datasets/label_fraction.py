@@ -17,7 +17,7 @@ from mmseg.registry import DATASETS as MMSEG_DATASETS
 
 from mmdense.registry import DATASETS
 
-from .checks import check_dataset_paths
+from .dataset_paths import check_dataset_paths
 
 #: 1, 1/2, 1/4, … 1/128
 FRACTIONS = tuple(Fraction(1, 2 ** power) for power in range(8))
@@ -160,7 +160,7 @@ class LabelFraction:
 
     Raises:
         FileNotFoundError: the dataset's files are not there, see
-            :func:`~mmdense.datasets.checks.check_dataset_paths`.
+            :func:`~mmdense.datasets.dataset_paths.check_dataset_paths`.
         ValueError: another fraction, seed or group; a dataset that is empty or of another kind;
             an image without a group.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 import io
 import os
 
-from .checks import absent_files, name_some
+from .dataset_paths import absent_files, name_some
 from .text_files import read_text
 
 

@@ -17,7 +17,7 @@ from mmseg.registry import DATASETS as MMSEG_DATASETS
 
 from mmdense.registry import DATASETS
 
-from .checks import (
+from .dataset_paths import (
     absent_files,
     check_dataset_paths,
     name_some,
@@ -60,7 +60,7 @@ def wrapped_images(dataset_cfg: dict) -> list[str]:
     """Return the image paths of any dataset config, each once, in the dataset's order.
 
     Raises:
-        FileNotFoundError: see :func:`mmdense.datasets.checks.check_dataset_paths`.
+        FileNotFoundError: see :func:`mmdense.datasets.dataset_paths.check_dataset_paths`.
         ValueError: its samples have no ``img_path``.
     """
     check_dataset_paths(dataset_cfg, 'UnlabelledDataset', labels=False)

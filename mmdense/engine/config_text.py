@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmdense.checkpoints.report import listing
+from mmdense.checkpoints.load_report import listing
 
 from .launch import say
 

@@ -13,7 +13,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
 from mmdense.checkpoints.filled import bare
-from mmdense.checkpoints.report import listing
+from mmdense.checkpoints.load_report import listing
 from mmdense.datasets.samplers import ResumableSampler
 
 from .config_text import Changes, of, read_changes, told

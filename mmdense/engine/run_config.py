@@ -16,7 +16,7 @@ from mmengine.logging import print_log
 
 from mmdense.checkpoints import read_checkpoint
 from mmdense.config_files import read_config
-from mmdense.datasets.checks import check_dataset_paths
+from mmdense.datasets.dataset_paths import check_dataset_paths
 from mmdense.files import LOCK, locked, remove_partials
 from mmdense.outputs import make_output_folder
 

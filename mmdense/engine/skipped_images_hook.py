@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmdense.datasets.built_datasets import walk
-from mmdense.datasets.checks import name_some
+from mmdense.datasets.dataset_paths import name_some
 from mmdense.datasets.unlabelled import UnlabelledDataset
 from mmdense.registry import HOOKS
 

@@ -76,16 +76,9 @@ class LayerMaps:
 
 
 def write_cached(content: dict, path: Path) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        OSError: it could not be written (disk full, no permission); nothing of it is left.
-    """
-    try:
-        with whole_file(path) as file:
-            torch.save(content, file)
-    except OSError as error:
-        raise OSError(f'feature cache {error}, or keep none') from None
+    """Write a file of the cache, as :func:`~mmdense.files.whole_file` does."""
+    with whole_file(path, what='feature cache') as file:
+        torch.save(content, file)
 
 
 def read_cached(path: Path, key: str) -> LayerMaps | None:

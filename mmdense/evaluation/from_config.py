@@ -17,8 +17,8 @@ from mmengine.registry import MODELS
 from mmseg.models import BaseSegmentor
 
 from mmdense.checkpoints import PretrainedBackbone
-from mmdense.datasets.checks import check_dataset_paths
 from mmdense.datasets.dataset_configs import changed, find_pipeline
+from mmdense.datasets.dataset_paths import check_dataset_paths
 from mmdense.models.selfsup.base import DenseSSL
 from mmdense.random_states import kept_random_state
 

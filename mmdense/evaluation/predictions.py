@@ -12,10 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from mmdense.datasets.label_maps import IGNORE
+from mmdense.files import write_whole
 
 from .feature_cache import LayerMaps
 from .predictors import Predictor
-from .report import write_file
 from .sources import LabelledImages
 
 #: folders of what is written
@@ -79,5 +79,5 @@ def write_predictions(folder: str | Path, images: LabelledImages, queries: Layer
         content = {IMAGES: image_png(images[number][0]), LABELS: label_png(labels, palette),
                    PREDICTIONS: label_png(found, palette)}
         for part, data in content.items():
-            write_file(data, Path(folder) / part / f'{name}.png', '--predictions')
+            write_whole(data, Path(folder) / part / f'{name}.png', '--predictions')
     return names

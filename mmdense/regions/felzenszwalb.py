@@ -7,7 +7,7 @@ from numbers import Real
 import cv2
 import numpy as np
 
-from .checks import check_image, pixels_of
+from .region_checks import check_image, pixels_of
 
 
 def _blur(image: np.ndarray, sigma: float) -> np.ndarray:

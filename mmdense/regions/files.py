@@ -13,7 +13,7 @@ from PIL import Image
 
 from mmdense.files import read_regular, write_whole
 
-from .checks import check_ids, compact_regions
+from .region_checks import check_ids, compact_regions
 
 #: by suffix: the largest id that such a file holds
 FORMATS = {'.png': 2 ** 16 - 1, '.npz': 2 ** 31 - 1}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .checks import check_image
+from .region_checks import check_image
 
 
 def grid_shape(cells: int | Sequence[int]) -> tuple[int, int]:

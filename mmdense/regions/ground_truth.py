@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .checks import check_ids, compact_regions
+from .region_checks import check_ids, compact_regions
 
 
 def semantic_regions(labels: np.ndarray, ignore_index: int | None = 255,

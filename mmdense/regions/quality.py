@@ -4,7 +4,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .checks import compact_regions
+from .region_checks import compact_regions
 
 
 def boundaries(regions: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import check_image, compact_regions
+from .region_checks import check_image, compact_regions
 
 #: names in ``skimage.segmentation`` that need nothing but an image
 SEGMENTERS = ('slic', 'quickshift', 'watershed')

@@ -1,4 +1,4 @@
 """Pictures of features and predictions."""
+from .feature_report import draw_report, draw_segmentations
 from .figures import draw_predictions
 from .image_files import ImageFiles
-from .report import draw_report, draw_segmentations

@@ -13,7 +13,7 @@ from torch import nn
 
 from mmdense.checkpoints import find_backbone
 from mmdense.checkpoints.layouts import prefixes, spellings
-from mmdense.checkpoints.report import counted
+from mmdense.checkpoints.load_report import counted
 
 
 def marked(state: dict[str, torch.Tensor], value: float) -> dict[str, torch.Tensor]:

@@ -14,7 +14,7 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 from mmdense.datasets import LabelFraction, label_fraction
-from mmdense.datasets.checks import check_dataset_paths
+from mmdense.datasets.dataset_paths import check_dataset_paths
 from mmdense.datasets.generate import SCENE_CLASSES, writing
 from mmdense.datasets.label_fraction import FRACTIONS, group_of
 from mmdense.datasets.samplers import SampleIndex

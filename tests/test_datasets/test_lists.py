@@ -6,7 +6,7 @@ import json
 import pytest
 
 from mmdense.datasets import UnlabelledDataset
-from mmdense.datasets.checks import check_dataset_paths
+from mmdense.datasets.dataset_paths import check_dataset_paths
 from mmdense.datasets.lists import read_list
 
 NAMES = ('a b.png', 'größe.png', '写真.png')

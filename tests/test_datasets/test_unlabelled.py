@@ -12,7 +12,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from mmdense.datasets import UnlabelledDataset
-from mmdense.datasets.checks import check_dataset_paths
+from mmdense.datasets.dataset_paths import check_dataset_paths
 from mmdense.datasets.samplers import SampleIndex
 from mmdense.datasets.transforms import ImageReadError
 from mmdense.models.queue import FeatureQueue

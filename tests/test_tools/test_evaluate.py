@@ -20,7 +20,7 @@ from references.tables import Commands
 
 from mmdense.errors import run_command
 from mmdense.evaluation.from_config import build_random
-from mmdense.evaluation.report import to_json
+from mmdense.evaluation.json_results import to_json
 
 CONFIG = '''
 _base_ = ['{root}/configs/_base_/mmdense.py']

@@ -13,6 +13,7 @@ from references import tiny
 from mmdense.datasets.source import with_source
 from mmdense.regions import grid_regions
 from mmdense.visualization import ImageFiles, draw_report
+from mmdense.visualization.feature_report import overlapping_views
 from mmdense.visualization.figures import shown
 from mmdense.visualization.region_figure import (
     NOBODY,
@@ -22,7 +23,6 @@ from mmdense.visualization.region_figure import (
     summary,
 )
 from mmdense.visualization.regions import deciding_net, see_regions, stretch
-from mmdense.visualization.report import overlapping_views
 
 VIEW = [dict(type='mmdense.RandomResizedCrop', size=64, area=(0.3, 0.8)),
         dict(type='mmdense.RandomFlip')]

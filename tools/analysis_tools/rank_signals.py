@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 
 from mmdense.errors import run_command
-from mmdense.evaluation.signals import as_markdown, rank_signals, read_results
+from mmdense.evaluation.signal_ranking import as_markdown, rank_signals, read_results
 from mmdense.files import write_whole
 from mmdense.outputs import check_output_file
 

@@ -7,8 +7,7 @@ from mmdense.evaluation.best_layer import CHOICE
 from mmdense.evaluation.protocols import decimals
 
 from .definition import Table
-from .results import BASELINES, BEST, BEST_LAYER, Metric, values
-from .signals import signals
+from .results import BASELINES, BEST, BEST_LAYER, Metric, correlations, values
 from .statistics import ERRORS, PAIRS, mean_of, paired
 
 Values = dict[str, dict[Metric, dict[int, float]]]
@@ -95,10 +94,10 @@ def _differences(of_rows: Values, table: Table) -> list[str]:
 
 
 def _signals(records: Sequence[dict]) -> list[str]:
-    found = signals(records)
+    found = correlations(records)
     if not found:
         return []
-    rows = [[str(one.metric), f'{one.correlation:.2f}', str(one.count)] for one in found]
+    rows = [[str(metric), f'{correlation:.2f}', str(count)] for metric, correlation, count in found]
     return ['## Signals', '',
             'Rank correlation (Spearman) with the linear mIoU of the same layer, over all rows and '
             'seeds (n); seeds of a row are not independent of each other.', '',

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdense.evaluation.best_layer import CHOICE, choose_layer
+from mmdense.evaluation.signal_ranking import TARGET, beside_target, rank_correlation
 from mmdense.files import write_whole
 from steps.step import Step
 
@@ -22,6 +23,8 @@ BASELINES = ('position_prior_', 'ceiling_', 'random_')
 BEST = 'best learning rate'
 #: the layer that the memory images choose for a row and seed
 BEST_LAYER = 'best layer'
+#: fewer checkpoints say nothing of a signal
+FEWEST = 4
 #: what a record keeps of the step that makes the weights
 KEPT = ('row', 'seed', 'config', 'options', 'budget', 'processes', 'amp', 'steps', 'images',
         'forwards', 'seconds', 'versions', 'checkpoint', 'checkpoint_sha256')
@@ -126,6 +129,28 @@ def values(records: Sequence[dict], row: str) -> dict[Metric, dict[int, float]]:
             best = max(rates.values(), key=lambda seeds: mean_of(
                 [seeds[seed] for seed in sorted(common)]).mean)
             found[Metric('finetune', BEST, 'mIoU')] = {seed: best[seed] for seed in sorted(common)}
+    return found
+
+
+def correlations(records: Sequence[dict]) -> list[tuple[Metric, float, int]]:
+    """Return Spearman's rank correlation of each metric with the linear mIoU of the same layer.
+
+    Args:
+        records: of all rows and seeds; those that have both numbers are a metric's checkpoints.
+
+    Returns:
+        metric, correlation and number of checkpoints, of each metric of features with four of
+        them at least; none where either number is the same for all of them.
+    """
+    pairs = beside_target({(one['row'], one['seed']): {
+        (metric.layer, metric.protocol, metric.name): value
+        for metric, value in numbers_of(one)} for one in records})
+    found = []
+    for (layer, protocol, name), both in pairs.items():
+        if len(both) >= FEWEST and (protocol, name) != TARGET and not name.startswith(BASELINES):
+            correlation = rank_correlation(*zip(*both.values(), strict=True))
+            if correlation is not None:
+                found.append((Metric(protocol, layer, name), correlation, len(both)))
     return found
 
 

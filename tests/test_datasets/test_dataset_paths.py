@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 from PIL import Image
 
-from mmdense.datasets.checks import absent_files, check_dataset_paths
+from mmdense.datasets.dataset_paths import absent_files, check_dataset_paths
 
 LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
 

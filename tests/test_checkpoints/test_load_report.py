@@ -7,7 +7,7 @@ from mmpretrain.models import VisionTransformer
 from mmseg.models.backbones import ResNet, ResNetV1c, ResNetV1d
 from torch import nn
 
-from mmdense.checkpoints.report import examine
+from mmdense.checkpoints.load_report import examine
 
 NARROW = dict(base_channels=4, stem_channels=4)
 

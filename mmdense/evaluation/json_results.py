@@ -3,10 +3,7 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import Any
-
-from mmdense.files import write_whole
 
 
 def without_nan(value: Any) -> Any:
@@ -21,20 +18,3 @@ def without_nan(value: Any) -> Any:
 def to_json(report: dict) -> str:
     """Return a report as one line of JSON, with null for what could not be measured."""
     return json.dumps(without_nan(report), allow_nan=False)
-
-
-def write_file(content: bytes, path: str | Path, what: str) -> None:
-    """Write a file whole or not at all.
-
-    Args:
-        content: of the file.
-        path: of it; its folder is made.
-        what: it is, for the message.
-
-    Raises:
-        OSError: it could not be written (disk full, no permission); nothing of it is left.
-    """
-    try:
-        write_whole(content, path)
-    except OSError as error:
-        raise OSError(f'{what} {error}') from None

@@ -3,8 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from tables.results import Metric
-from tables.signals import signals
+from tables.results import Metric, correlations
 
 
 def records(values: list[float], targets: list[float], layer: str = 'C5') -> list[dict]:
@@ -24,21 +23,21 @@ def by_hand(values: list[float], targets: list[float]) -> float:
 
 def test_each_metric_with_the_linear_miou_of_its_layer():
     values, targets = [3., 1., 40., 15., 9.], [10., 30., 20., 90., 50.]
-    found = {one.metric: one for one in signals(records(values, targets))}
-    rank = found[Metric('statistics', 'C5', 'effective_rank')]
-    assert rank.correlation == pytest.approx(by_hand(values, targets)) and rank.count == 5
-    assert found[Metric('linear', 'C5', 'plain_mIoU')].correlation == pytest.approx(-1)
-    assert set(found) == {rank.metric, Metric('linear', 'C5', 'plain_mIoU')}, 'no baselines'
+    found = {metric: rest for metric, *rest in correlations(records(values, targets))}
+    rank = Metric('statistics', 'C5', 'effective_rank')
+    assert found[rank] == [pytest.approx(by_hand(values, targets)), 5]
+    assert found[Metric('linear', 'C5', 'plain_mIoU')] == [pytest.approx(-1), 5]
+    assert set(found) == {rank, Metric('linear', 'C5', 'plain_mIoU')}, 'no baselines'
     # another layer's linear probe says nothing of this one
-    other = signals(records(values, targets, 'C4'))
-    assert [str(one.metric) for one in other] == ['linear C4 plain_mIoU']
+    other = correlations(records(values, targets, 'C4'))
+    assert [str(metric) for metric, *_ in other] == ['linear C4 plain_mIoU']
 
 
 def test_few_or_equal_numbers_give_none():
-    assert signals(records([1., 2., 3.], [1., 2., 3.])) == []
-    assert len(signals(records([1., 2., 3., 4.], [1., 2., 3., 4.]))) == 2
-    assert [one.metric.name for one in signals(records([5.] * 4, [1., 2., 3., 4.]))] == [
+    assert correlations(records([1., 2., 3.], [1., 2., 3.])) == []
+    assert len(correlations(records([1., 2., 3., 4.], [1., 2., 3., 4.]))) == 2
+    assert [metric.name for metric, *_ in correlations(records([5.] * 4, [1., 2., 3., 4.]))] == [
         'plain_mIoU']
     missing = records([1., 2., 3., 4.], [1., 2., 3., 4.])
     missing[0]['metrics']['statistics']['C5']['effective_rank'] = None
-    assert [one.metric.name for one in signals(missing)] == ['plain_mIoU']
+    assert [metric.name for metric, *_ in correlations(missing)] == ['plain_mIoU']

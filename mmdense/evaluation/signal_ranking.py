@@ -78,6 +78,17 @@ def rank_correlation(signal: Sequence[float], target: Sequence[float]) -> float 
     return float(spearmanr(signal, target).statistic)
 
 
+def beside_target(measured: Mapping[Any, Mapping[tuple[str, str, str], float]]
+                  ) -> dict[tuple[str, str, str], dict[Any, tuple[float, float]]]:
+    """Return each number with the linear mIoU of its layer, by checkpoints that have both."""
+    found: dict[tuple[str, str, str], dict] = {}
+    for checkpoint, numbers in measured.items():
+        for key, value in numbers.items():
+            if (target := numbers.get((key[0], *TARGET))) is not None:
+                found.setdefault(key, {})[checkpoint] = value, target
+    return found
+
+
 def _row(layer: str, protocol: str, name: str, values: Mapping[str, tuple[float, float]]) -> dict:
     """Return what a signal says of (signal, target) by checkpoint."""
     signal, target = zip(*values.values(), strict=True)
@@ -105,23 +116,16 @@ def rank_signals(measured: Measured) -> list[dict[str, Any]]:
     Raises:
         ValueError: no layer has linear mIoU of three checkpoints, or none of them has a signal.
     """
-    target, rows = {}, []
-    for checkpoint, numbers in measured.items():
-        for (layer, *rest), value in numbers.items():
-            if tuple(rest) == TARGET:
-                target.setdefault(layer, {})[checkpoint] = value
-    most = max(map(len, target.values()), default=0)
+    pairs = beside_target(measured)
+    layers = {layer: len(values) for (layer, *rest), values in pairs.items()
+              if tuple(rest) == TARGET}
+    most = max(layers.values(), default=0)
     if most < FEWEST:
         raise ValueError(f'linear mIoU of {most} checkpoints in a layer, of {len(measured)} '
                          f'in the files; expected at least {FEWEST}: tools/evaluate.py --protocol '
                          'linear …')
-    for layer, linear in target.items():
-        for protocol, name in SIGNALS:
-            key = layer, protocol, name
-            values = {checkpoint: (measured[checkpoint][key], value)
-                      for checkpoint, value in linear.items() if key in measured[checkpoint]}
-            if values:
-                rows.append(_row(layer, protocol, name, values))
+    rows = [_row(*key, pairs[key]) for layer in layers for signal in SIGNALS
+            if (key := (layer, *signal)) in pairs]
     if not rows:
         raise ValueError('no signal beside linear mIoU in the files; expected one of '
                          + ', '.join(' '.join(signal) for signal in SIGNALS))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mmdense.evaluation.signals import as_markdown, rank_signals, read_results
+from mmdense.evaluation.signal_ranking import as_markdown, rank_signals, read_results
 from tables.results import write_json
 
 LINEAR = [10., 40., 30., 20.]
