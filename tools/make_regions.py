@@ -21,10 +21,10 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mmdense.datasets.transforms.loading import read_image
 from mmdense.datasets.unlabelled import find_images
 from mmdense.errors import run_command
 from mmdense.files import write_whole
+from mmdense.images.reading import read_image
 from mmdense.outputs import make_output_folder
 from mmdense.regions import METHODS, make_folder, read_regions, region_file
 from mmdense.regions.folder import Made, summary

@@ -7,10 +7,11 @@ from collections import Counter
 
 from mmengine.logging import print_log
 
-from .checks import why_no_folder
+from mmdense.images.reading import IMAGE_SUFFIXES
+
+from .dataset_paths import why_no_folder
 from .lists import read_list
 from .path_list import Listing, look_at
-from .transforms.loading import IMAGE_SUFFIXES
 
 
 def list_folder(folder: str, recursive: bool = True) -> Listing:

@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS as MMSEG_DATASETS
 
+from mmdense.images.reading import IMAGE_SUFFIXES, ImageReadError
 from mmdense.registry import DATASETS
 
 from .dataset_paths import (
@@ -26,7 +27,6 @@ from .dataset_paths import (
 from .decoder_messages import decoder_messages
 from .listing import list_folder, list_named
 from .path_list import PathList, Samples, kept_file, shared_paths
-from .transforms.loading import IMAGE_SUFFIXES, ImageReadError
 
 _TOLD_AT_ONCE = 5
 

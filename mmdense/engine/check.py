@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
 from mmdense.datasets.dataset_configs import find_pipeline
 from mmdense.datasets.source import source_images
-from mmdense.datasets.transforms.loading import ImageReadError
+from mmdense.images.reading import ImageReadError
 from mmdense.models.selfsup.base import DenseSSL
 from mmdense.models.selfsup.detcon import DetCon
 from mmdense.structures import Views

@@ -15,8 +15,8 @@ from mmengine.registry import DATASETS, DefaultScope
 from torch import nn
 
 from mmdense.datasets.built_datasets import innermost
-from mmdense.datasets.transforms import ImageReadError, LoadImage
-from mmdense.datasets.transforms.loading import read_image
+from mmdense.datasets.transforms import LoadImage
+from mmdense.images.reading import ImageReadError, read_image
 
 from .bands_hook import first_convolution
 from .finding import Finding

@@ -13,7 +13,7 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mmdense.evaluation.random_state import kept_random_state
+from mmdense.random_states import kept_random_state
 from mmdense.registry import HOOKS
 
 #: for logs, checkpoints, sockets, and the loaders of an evaluation

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from mmdense.files import LOCK, locked, remove_partials, write_whole
+from mmdense.images.reading import ImageReadError, check_options, image_size, read_image
 from mmdense.parallel import map_in_processes
 
 from .files import FORMATS, RegionFileError, read_regions, region_file, write_regions
@@ -52,11 +53,10 @@ def settings_of(method: str, options: dict[str, Any], suffix: str,
     Raises:
         ValueError: an unknown method, option, suffix or way to load.
     """
-    from mmdense.datasets.transforms.loading import LoadImage  # the datasets import this package
     unknown = sorted({*(load or {})} - LOAD)
     if unknown:
         raise ValueError(f'images are read by {", ".join(sorted(LOAD))}, not by {unknown[0]!r}')
-    LoadImage(**(load or {}))
+    check_options(**(load or {}))
     if suffix not in FORMATS:
         raise ValueError(f'region files end in {" or ".join(FORMATS)}, not in {suffix!r}')
     settings = dict(method=method, options=resolve_options(method, options), suffix=suffix)
@@ -120,7 +120,6 @@ def _fit(regions: np.ndarray, image: str) -> bool:
 
     An image that was replaced by an older one, as archives and copies leave it, has another size.
     """
-    from mmdense.datasets.transforms.loading import ImageReadError, image_size
     try:
         return sorted(image_size(image)) == sorted(regions.shape)
     except ImageReadError:
@@ -129,7 +128,6 @@ def _fit(regions: np.ndarray, image: str) -> bool:
 
 def _make_file(image: str, images: str, out: str, settings: dict[str, Any]) -> Made:
     """Write one image's region file, unless a whole one of its size and newer is there."""
-    from mmdense.datasets.transforms.loading import read_image
     path = region_file(image, images, out, settings['suffix'])
     regions, new = None, False
     try:
@@ -183,7 +181,7 @@ def make_folder(images: str, files: Sequence[str], out: str, method: str = 'fh',
         workers: processes.
         on_image: called with each `Made` as it comes.
         load: how images are read: ``channels``, ``value_range``, ``percentiles``, ``page``,
-            ``max_pixels`` of :func:`~mmdense.datasets.transforms.loading.read_image`, as in the
+            ``max_pixels`` of :func:`~mmdense.images.reading.read_image`, as in the
             pipeline.
 
     Returns:

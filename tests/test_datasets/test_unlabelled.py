@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from mmdense.datasets import UnlabelledDataset
 from mmdense.datasets.dataset_paths import check_dataset_paths
 from mmdense.datasets.samplers import SampleIndex
-from mmdense.datasets.transforms import ImageReadError
+from mmdense.images.reading import ImageReadError
 from mmdense.models.queue import FeatureQueue
 from mmdense.registry import DATASETS
 

@@ -22,10 +22,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmdense.datasets.transforms.loading import read_image
 from mmdense.datasets.unlabelled import find_images
 from mmdense.errors import run_command
 from mmdense.files import write_whole
+from mmdense.images.reading import read_image
 from mmdense.regions import make_regions, read_regions, region_file
 from mmdense.regions.quality import achievable_accuracy, boundary_recall, covering
 from mmdense.regions.sheet import contact_sheet, draw_regions, encode_sheet

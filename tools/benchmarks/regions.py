@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from mmdense.datasets.transforms.loading import read_image
 from mmdense.datasets.unlabelled import find_images
 from mmdense.errors import run_command
+from mmdense.images.reading import read_image
 from mmdense.regions import felzenszwalb
 
 

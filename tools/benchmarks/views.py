@@ -29,8 +29,8 @@ from mmengine.utils import get_installed_path
 from mmpretrain.registry import TRANSFORMS as PEERS
 
 import mmdense  # noqa: F401
-from mmdense.datasets.transforms.loading import read_image
 from mmdense.errors import run_command
+from mmdense.images.reading import read_image
 from mmdense.regions import make_regions, region_file, write_regions
 
 OURS = [

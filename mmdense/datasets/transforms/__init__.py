@@ -1,7 +1,7 @@
 """Transforms: loading, views and their geometry, photometric changes, packing, seeds."""
 from .formatting import PackViews
 from .geometric import RandomFlip, RandomResizedCrop
-from .loading import ImageReadError, LoadImage
+from .loading import LoadImage
 from .multiview import MultiView
 from .photometric import ColorJitter, GaussianBlur, RandomGrayscale, Solarize
 from .regions import LoadRegions, MakeRegions, RegionsFromAnnotations

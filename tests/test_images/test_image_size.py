@@ -13,8 +13,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from mmdense.datasets.transforms.image_size import declared_pixels
-from mmdense.datasets.transforms.loading import ImageReadError, LoadImage, read_image
+from mmdense.datasets.transforms import LoadImage
+from mmdense.images.image_size import declared_pixels
+from mmdense.images.reading import ImageReadError, read_image
 
 
 def jpeg(width: int, height: int) -> bytes:

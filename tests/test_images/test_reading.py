@@ -11,12 +11,8 @@ import tifffile
 from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
-from mmdense.datasets.transforms.loading import (
-    ImageReadError,
-    LoadImage,
-    image_size,
-    read_image,
-)
+from mmdense.datasets.transforms import LoadImage
+from mmdense.images.reading import ImageReadError, image_size, read_image
 from mmdense.registry import TRANSFORMS
 
 

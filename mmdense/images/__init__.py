@@ -1,0 +1,1 @@
+"""Image files: what they hold, and whether they can be used."""
