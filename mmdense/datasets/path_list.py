@@ -1,7 +1,6 @@
 """A million paths in one array, kept in a file that all processes of a machine share."""
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
@@ -14,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from mmengine.logging import print_log
 
+from mmdense.digests import digest
 from mmdense.files import locked, whole_file
 
 #: a change of a folder this short before it was listed may leave its time as it was
@@ -87,8 +87,7 @@ def kept_file(*what: str | bool | tuple) -> Path:
     """Return where the list of such images is kept: in ``MMDENSE_CACHE``, or ~/.cache/mmdense."""
     folder = os.environ.get('MMDENSE_CACHE') or os.path.join(
         os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'mmdense')
-    key = hashlib.blake2b(json.dumps([FORMAT, *what]).encode(), digest_size=10).hexdigest()
-    return Path(folder, f'{key}.paths')
+    return Path(folder, f'{digest(FORMAT, *what)[:20]}.paths')
 
 
 def read_kept(path: Path, folder: str) -> PathList | None:

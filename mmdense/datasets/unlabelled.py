@@ -18,6 +18,7 @@ from mmseg.registry import DATASETS as MMSEG_DATASETS
 from mmdense.images.reading import IMAGE_SUFFIXES, ImageReadError
 from mmdense.registry import DATASETS
 
+from .dataset_configs import inside
 from .dataset_paths import (
     absent_files,
     check_dataset_paths,
@@ -29,6 +30,7 @@ from .listing import list_folder, list_named
 from .path_list import PathList, Samples, kept_file, shared_paths
 
 _TOLD_AT_ONCE = 5
+_WRAPPERS = ('ConcatDataset', 'RepeatDataset', 'ClassBalancedDataset', 'MultiImageMixDataset')
 
 
 def find_images(folder: str, recursive: bool = True) -> list[str]:
@@ -47,11 +49,9 @@ def _parts(dataset_cfg: dict) -> Iterator[dict]:
     """
     kind = dataset_cfg['type'] if isinstance(dataset_cfg, dict) else None
     kind = str(getattr(kind, '__name__', kind)).rpartition('.')[2]
-    if kind == 'ConcatDataset':
-        for part in dataset_cfg['datasets']:
+    if kind in _WRAPPERS:
+        for part in inside(dataset_cfg):
             yield from _parts(part)
-    elif kind in ('RepeatDataset', 'ClassBalancedDataset', 'MultiImageMixDataset'):
-        yield from _parts(dataset_cfg['dataset'])
     else:
         yield dataset_cfg
 
