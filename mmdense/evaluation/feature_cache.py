@@ -3,23 +3,23 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 import torch
-from mmengine.dataset import pseudo_collate
 from mmengine.logging import print_log
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from mmdense.checkpoints import read_checkpoint
 from mmdense.digests import digest
 from mmdense.files import whole_file
 from mmdense.random_states import kept_random_state
 
-from .features import RECALIBRATION_IMAGES, FrozenEncoder, by_size, recalibrate_bn
+from .features import RECALIBRATION_IMAGES, FrozenEncoder
+from .passes import maps_of, recalibrate_on
 from .sources import LabelledImages, ViewPairs
 
 #: counts up when the files' content, or how maps are made from images, changes
@@ -151,32 +151,17 @@ class FeatureExtractor:
     def _path(self, key: str) -> Path:
         return self.folder / f'{key}.pth'
 
-    def _batches(self, source: Dataset) -> Iterator[list]:
-        # an own generator: a loader draws a seed from the global state otherwise
-        return iter(DataLoader(source, self.batch_size, num_workers=self.num_workers,
-                               collate_fn=pseudo_collate, generator=torch.Generator()))
-
     @torch.no_grad()
     def _run(self, source: Dataset, numbers: list[int | str],
              progress: Callable[[], None]) -> list[LayerMaps]:
+        given = self.batch_size, self.num_workers
+        rows: list[tuple[list[Tensor], dict]] = [None] * len(source)
         with kept_random_state():
             if self.bn_images is not None:
-                batches = islice(self._batches(self.bn_images),
-                                 -(-RECALIBRATION_IMAGES // self.batch_size))
-                recalibrate_bn(self.encoder, (images for images, _ in batches))
+                recalibrate_on(self.encoder, self.bn_images, *given)
                 self.bn_images = None
-            maps: list[list[Tensor]] = [[] for _ in numbers]
-            beside = []
-            for images, extras in self._batches(source):
-                rows = [dict() for _ in images]
-                for places, batch in by_size(images):
-                    for own, layer in zip(range(len(numbers)),
-                                          self.encoder.layers(batch, numbers), strict=True):
-                        for place, one in zip(places, layer, strict=True):
-                            rows[place][own] = one.cpu().clone()
-                for number, row in enumerate(rows):
-                    for own, one in row.items():
-                        maps[own].append(one)
-                    beside.append({name: values[number] for name, values in extras.items()})
-                    progress()
-        return [LayerMaps(layer, beside) for layer in maps]
+            for number, maps, beside in maps_of(self.encoder, source, *given, numbers):
+                rows[number] = [one.cpu().clone() for one in maps], beside
+                progress()
+        beside = [one for _, one in rows]
+        return [LayerMaps([maps[own] for maps, _ in rows], beside) for own in range(len(numbers))]

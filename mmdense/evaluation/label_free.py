@@ -1,19 +1,17 @@
 """Measures of features without labels: correspondence, effective rank, spread."""
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
-from mmengine.dist import all_reduce, get_dist_info
+from mmengine.dist import all_reduce
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from mmdense.structures import Views
 
 from .feature_statistics import correspondence_accuracy, draw_cells, places_in_second_view, spread
-from .features import FrozenEncoder, by_size
+from .features import FrozenEncoder
 from .labelled_cells import gather_rows
-from .sources import RawImages, ViewPairs, batches_of
+from .passes import maps_of
+from .sources import RawImages, ViewPairs
 
 #: distances, in cells, within which a match counts as right
 TOLERANCES = (1, 2)
@@ -75,21 +73,6 @@ class Correspondence:
                 for tolerance, right in zip(TOLERANCES, row, strict=True)}
 
 
-def maps_of(encoder: FrozenEncoder, source: Dataset, batch_size: int, num_workers: int
-            ) -> Iterator[tuple[int, Tensor, dict]]:
-    """Yield number, map (C, h, w) and what stands beside, of this process's items of a source.
-
-    Neighbours of one size in a batch, as the views of an image, stay neighbours.
-    """
-    rank, world_size = get_dist_info()
-    for step, (images, beside) in enumerate(batches_of(source, batch_size, num_workers)):
-        start = (step * world_size + rank) * batch_size
-        for places, batch in by_size(images):
-            for place, maps in zip(places, encoder(batch), strict=True):
-                yield start + place, maps, {name: values[place]
-                                            for name, values in beside.items()}
-
-
 @torch.no_grad()
 def label_free_metrics(encoder: FrozenEncoder, images: RawImages, seed: int = 0,
                        batch_size: int = 8, num_workers: int = 0) -> dict[str, float]:
@@ -114,12 +97,11 @@ def label_free_metrics(encoder: FrozenEncoder, images: RawImages, seed: int = 0,
     device = encoder.device
     matched = Correspondence(device, with_prior=False)
     pairs = maps_of(encoder, ViewPairs(images, seed), 2 * batch_size, num_workers)
-    for (_, *first), (_, *second) in zip(pairs, pairs, strict=True):
-        maps, beside = zip(first, second, strict=True)
-        matched.add(torch.stack(maps), *(torch.stack([one[name] for one in beside])
-                                         for name in ('box', 'flip')))
+    for (_, first, beside), (_, second, other) in zip(pairs, pairs, strict=True):
+        matched.add(torch.stack([*first, *second]), *(torch.stack([beside[name], other[name]])
+                                                      for name in ('box', 'flip')))
     drawn = [(draw_cells(maps, len(images), number, seed), number)
-             for number, maps, _ in maps_of(encoder, images, batch_size, num_workers)]
+             for number, (maps,), _ in maps_of(encoder, images, batch_size, num_workers)]
     rows = torch.cat([cells for cells, _ in drawn]) if drawn else None
     numbers = torch.cat([torch.full((len(cells),), number, device=device)
                          for cells, number in drawn]) if drawn else None

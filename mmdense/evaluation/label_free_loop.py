@@ -10,9 +10,10 @@ from mmdense.random_states import kept_random_state
 from mmdense.registry import LOOPS
 
 from .datasets import ConsecutiveBatches, build_dataset
-from .features import RECALIBRATION_IMAGES, FrozenEncoder, recalibrate_bn
+from .features import RECALIBRATION_IMAGES, FrozenEncoder
 from .label_free import label_free_metrics
-from .sources import IMAGES, RawImages, batches_of
+from .passes import recalibrate_on
+from .sources import IMAGES, RawImages
 
 
 @LOOPS.register_module()
@@ -71,9 +72,8 @@ class LabelFreeValLoop(BaseLoop):
             self.runner.call_hook('before_val_epoch')
             encoder = FrozenEncoder(self.runner.model, **self.encoder_cfg)
             if self.recalibrate_bn:
-                clean = RawImages(loader.dataset, RECALIBRATION_IMAGES)
-                recalibrate_bn(encoder, (images for images, _ in batches_of(
-                    clean, loader.batch_size, loader.num_workers)))
+                recalibrate_on(encoder, RawImages(loader.dataset, RECALIBRATION_IMAGES),
+                               loader.batch_size, loader.num_workers)
             metrics = label_free_metrics(encoder, RawImages(loader.dataset, self.max_images),
                                          self.seed, loader.batch_size, loader.num_workers)
             self.runner.call_hook('after_val_epoch', metrics=metrics)

@@ -7,16 +7,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dataset import pseudo_collate
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from mmdense.datasets.dataset_configs import inside, walk
 from mmdense.datasets.transforms.geometric import RandomFlip, RandomResizedCrop
 from mmdense.digests import digest
 from mmdense.random_states import kept_random_state
 
-from .datasets import ConsecutiveBatches, label_map
+from .datasets import label_map
 
 #: share of the image in a view of :class:`ViewPairs`, and by how much its shape may differ
 VIEW_AREA = (0.4, 1.0)
@@ -144,10 +143,3 @@ class ViewPairs(Dataset):
             view = RandomFlip(0.5 if index % 2 else 0.)(view)
         pixels = torch.from_numpy(np.ascontiguousarray(view['img'].transpose(2, 0, 1)))
         return pixels, dict(box=torch.from_numpy(view['box']), flip=torch.tensor(view['flip']))
-
-
-def batches_of(source: Dataset, batch_size: int, num_workers: int = 0) -> DataLoader:
-    """Return a loader of whole batches of ``source``, dealt to the processes in turn."""
-    return DataLoader(source, batch_size, sampler=ConsecutiveBatches(source, batch_size),
-                      num_workers=num_workers, collate_fn=pseudo_collate,
-                      generator=torch.Generator())
