@@ -15,25 +15,19 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from mmdense.config_files import require_parts
 from mmdense.datasets.dataset_paths import check_dataset_paths
 from mmdense.datasets.strict_reading import Checked, check_images, report
 from mmdense.engine.check import check_config
-from mmdense.engine.options import ConfigOptions
+from mmdense.engine.options import add_config_options
 from mmdense.engine.recipe import apply_recipe, auto_changes, read_facts
 from mmdense.engine.run_config import load_config
 from mmdense.engine.settings import check_length
 from mmdense.errors import run_command
 from mmdense.evaluation.from_config import is_segmentor
+from mmdense.progress import progress_bars
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,16 +41,13 @@ def parse_args() -> argparse.Namespace:
                              '1 if there are any')
     parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)),
                         help='processes that read the files')
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions,
-                        help='override settings, key=value')
+    add_config_options(parser)
     return parser.parse_args()
 
 
 def check_files(cfg: Config, workers: int) -> None:
     """Read every image of the training dataset; exit with 1 if one is damaged."""
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
-               TextColumn('{task.fields[damaged]} damaged'), TimeRemainingColumn())
-    with Progress(*columns) as bars, \
+    with progress_bars('{task.fields[damaged]} damaged') as bars, \
             DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
         bar = bars.add_task('images', total=None, damaged=0)
 

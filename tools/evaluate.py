@@ -22,11 +22,11 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger, print_log
 from mmengine.registry import init_default_scope
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.table import Table
 
 from mmdense.config_files import require_checkpoint, require_parts
-from mmdense.engine.options import ConfigOptions
+from mmdense.engine.options import add_config_options
 from mmdense.engine.run_config import load_config
 from mmdense.errors import run_command
 from mmdense.evaluation.best_layer import CHOICE, choose_layer
@@ -36,6 +36,7 @@ from mmdense.evaluation.measuring import Request, measure
 from mmdense.evaluation.protocols import PROTOCOLS, beside_random, decimals
 from mmdense.files import write_whole
 from mmdense.outputs import check_output_file, make_output_folder
+from mmdense.progress import progress_bars
 from steps.finetuning import check_finetuning, finetune
 
 
@@ -69,8 +70,7 @@ def parse_args() -> argparse.Namespace:
                         help='of --predictions (default: 6)')
     parser.add_argument('--work-dir', help='of finetune; default: work_dirs/<config>_finetune')
     parser.add_argument('--processes', type=int, default=2, help='of finetune (default: 2)')
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
-                        help='change settings of the config')
+    add_config_options(parser)
     parser.set_defaults(launcher='none')
     return parser.parse_args()
 
@@ -120,10 +120,8 @@ def measure_frozen(cfg: Config, args: argparse.Namespace, request: Request) -> d
         data.settings['stride'] = args.stride
     if args.no_recalibrate_bn:
         data.settings['recalibrate_bn'] = False
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
-               TimeRemainingColumn())
     model = load_trained(cfg, args.checkpoint, args.seed)
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    with progress_bars(console=Console(stderr=True)) as bars:
         found = measure(model, data, request, tracker(bars, 'checkpoint'))
         results = found.results
         if not args.no_random:

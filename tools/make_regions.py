@@ -19,13 +19,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from mmdense.datasets.unlabelled import find_images
 from mmdense.errors import run_command
 from mmdense.files import write_whole
 from mmdense.images.reading import read_image
 from mmdense.outputs import make_output_folder
+from mmdense.progress import progress_bars
 from mmdense.regions import METHODS, make_folder, read_regions, region_file
 from mmdense.regions.folder import Made, summary
 from mmdense.regions.sheet import contact_sheet, draw_regions, encode_sheet
@@ -63,9 +62,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def make_all(args: argparse.Namespace, files: list[str]) -> list[Made]:
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
-               TextColumn('{task.fields[rate]} images/s'), TimeRemainingColumn())
-    with Progress(*columns) as bars:
+    with progress_bars('{task.fields[rate]} images/s') as bars:
         bar = bars.add_task('regions', total=len(files), rate='-')
 
         def advance(made: Made) -> None:

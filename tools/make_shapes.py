@@ -11,11 +11,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from mmdense.datasets.generate import SCENE_COUNTS, ensure_objects, ensure_scenes
 from mmdense.errors import run_command
 from mmdense.outputs import make_output_folder
+from mmdense.progress import progress_bars
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,9 +32,7 @@ def main() -> None:
     args = parse_args()
     make_output_folder(args.out, '--out')
     scenes, objects = args.out / 'shapes', args.out / 'shapes_objects'
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
-               TimeRemainingColumn())
-    with Progress(*columns) as bars:
+    with progress_bars() as bars:
         bar = bars.add_task(str(scenes), total=sum(SCENE_COUNTS.values()))
         if not ensure_scenes(scenes, seed=args.seed, progress=lambda: bars.advance(bar)):
             bars.update(bar, description=f'{scenes} is there already', visible=True)

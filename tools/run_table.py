@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mmdense.errors import run_command
 from mmdense.files import LOCK, locked, remove_partials, write_whole
 from mmdense.outputs import make_output_folder
+from mmdense.progress import progress_bars
 from steps.running import missing, run_chains, run_logged
 from steps.step import Settings, Step
 from tables.chains import FROZEN, chain
@@ -86,15 +86,13 @@ def main() -> None:
     if args.no_finetune:
         wanted = [steps[:FROZEN] for steps in wanted]
     console = Console(stderr=True)
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
-               TimeRemainingColumn())
 
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     make_output_folder(folder, '--work-dir')
     with locked(folder / LOCK) as lock, \
-            Progress(*columns, console=console, speed_estimate_period=1e9) as bars:
+            progress_bars(console=console, speed_estimate_period=1e9) as bars:
         remove_partials(folder, below=True)
         bar = bars.add_task('steps', total=sum(len(missing(steps)) for steps in wanted))
         run = partial(run_logged, root=ROOT, keep=(lock,))

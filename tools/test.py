@@ -5,14 +5,13 @@ python tools/test.py CONFIG CHECKPOINT (several processes: dist_test.sh)
 from __future__ import annotations
 
 import argparse
-import os
 
 from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
 from mmdense.checkpoints.load_report_hook import watch_weights
 from mmdense.config_files import require_checkpoint, require_parts
-from mmdense.engine.options import ConfigOptions
+from mmdense.engine.options import parse_launched
 from mmdense.engine.run_config import load_config, prepare, use_tta
 from mmdense.errors import run_command
 from mmdense.evaluation.testing import paint_predictions, write_predictions
@@ -27,16 +26,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
     parser.add_argument('--show-dir', help='folder for painted predictions')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds a window stays')
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
-                        help='change settings of the config: model.backbone.depth=18 '
-                             'key="[a,b]" (quotes, no white space)')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
-                        default='none', help='how the processes were started')
     parser.add_argument('--tta', action='store_true', help='test time augmentation')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    return parse_launched(parser)
 
 
 def main() -> None:

@@ -2,13 +2,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmdense.config_files import require_parts
-from mmdense.engine.options import ConfigOptions
+from mmdense.engine.options import parse_launched
 from mmdense.engine.recipe import apply_recipe
 from mmdense.engine.resuming import ResumeHook
 from mmdense.engine.run_config import (
@@ -31,15 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--amp', action='store_true',
                         help='mixed precision: bfloat16 on CPU and on a GPU that has it, else '
                              'float16')
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
-                        help='change settings of the config: model.backbone.depth=18 '
-                             'key="[a,b]" (quotes, no white space)')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
-                        default='none', help='how the processes were started')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    return parse_launched(parser)
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from mmdense.checkpoints.filled import encoder_parts, refuse_unfilled
 from mmdense.config_files import require_checkpoint, require_parts
 from mmdense.datasets.dataset_configs import find_pipeline
 from mmdense.datasets.dataset_paths import check_dataset_paths
-from mmdense.engine.options import ConfigOptions
+from mmdense.engine.options import add_config_options
 from mmdense.engine.run_config import load_config
 from mmdense.errors import run_command
 from mmdense.evaluation.from_config import is_segmentor
@@ -55,8 +55,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out-index', type=out_index,
                         help='which map: its place in what the backbone returns, of a ResNet also '
                              'C2 to C5; default: the one that is trained')
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
-                        help='change settings of the config')
+    add_config_options(parser)
     return parser.parse_args()
 
 

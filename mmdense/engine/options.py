@@ -41,6 +41,24 @@ class ConfigOptions(argparse.Action):
         setattr(namespace, self.dest, options)
 
 
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options`` to a tool's arguments."""
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, metavar='KEY=VALUE',
+                        help='change settings of the config: model.backbone.depth=18 '
+                             'key="[a,b]" (quotes, no white space)')
+
+
+def parse_launched(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Return the arguments of a tool that launchers start, ``--launcher`` among them."""
+    add_config_options(parser)
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
+                        default='none', help='how the processes were started')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
 def find(cfg: Any, key: str) -> Any:
     """Return what stands under a dotted key (numbers are places in lists), None if nothing."""
     for part in key.split('.'):
