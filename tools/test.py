@@ -14,7 +14,7 @@ from mmdense.config_files import require_checkpoint, require_parts
 from mmdense.engine.options import parse_launched
 from mmdense.engine.run_config import load_config, prepare, use_tta
 from mmdense.errors import run_command
-from mmdense.evaluation.testing import paint_predictions, write_predictions
+from mmdense.evaluation.segmentor_outputs import paint_predictions, write_predictions
 
 
 def parse_args() -> argparse.Namespace:

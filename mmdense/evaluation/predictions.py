@@ -1,18 +1,16 @@
 """Images with their labels and predictions as files, for figures of several checkpoints."""
 from __future__ import annotations
 
-import io
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from mmdense.datasets.label_maps import IGNORE
 from mmdense.files import write_whole
+from mmdense.images.writing import label_png, picture_png
 
 from .feature_cache import LayerMaps
 from .predictors import Predictor
@@ -22,24 +20,10 @@ from .sources import LabelledImages
 IMAGES, LABELS, PREDICTIONS = 'images', 'labels', 'predictions'
 
 
-def label_png(labels: Tensor, palette: Sequence[Sequence[int]]) -> bytes:
-    """Return labels (H, W), 255 = none (white), as a PNG of class ids with a palette."""
-    image = Image.fromarray(labels.cpu().numpy().astype(np.uint8))
-    colours = np.full((256, 3), 255, np.uint8)
-    colours[:len(palette)] = np.asarray(palette, np.uint8).reshape(-1, 3)[:IGNORE]
-    image.putpalette(colours.tobytes())
-    content = io.BytesIO()
-    image.save(content, 'PNG')
-    return content.getvalue()
-
-
-def image_png(image: Tensor) -> bytes:
-    """Return an image (C, H, W), uint8, BGR where it has three channels, as PNG."""
+def picture(image: Tensor) -> np.ndarray:
+    """Return an image (C, H, W), BGR where it has three channels, as (H, W, 3) uint8."""
     array = image.permute(1, 2, 0).cpu().numpy().astype(np.uint8)
-    colour = array[..., ::-1] if array.shape[2] == 3 else array[..., :1].repeat(3, 2)
-    content = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(colour)).save(content, 'PNG')
-    return content.getvalue()
+    return array if array.shape[2] == 3 else array[..., :1].repeat(3, 2)
 
 
 def _names(images: LabelledImages, count: int) -> list[str]:
@@ -76,8 +60,9 @@ def write_predictions(folder: str | Path, images: LabelledImages, queries: Layer
     for number, name in enumerate(names):
         labels = queries.beside[number]['labels']
         found = predictor(queries.maps[number], tuple(labels.shape))
-        content = {IMAGES: image_png(images[number][0]), LABELS: label_png(labels, palette),
-                   PREDICTIONS: label_png(found, palette)}
+        content = {IMAGES: picture_png(picture(images[number][0]))} | {
+            part: label_png(ids.cpu().numpy().astype(np.uint8), palette[:IGNORE])
+            for part, ids in ((LABELS, labels), (PREDICTIONS, found))}
         for part, data in content.items():
             write_whole(data, Path(folder) / part / f'{name}.png', '--predictions')
     return names

@@ -7,8 +7,8 @@ from mmdense.evaluation.best_layer import CHOICE
 from mmdense.evaluation.protocols import decimals
 
 from .definition import Table
+from .means import ERRORS, PAIRS, mean_of, paired
 from .results import BASELINES, BEST, BEST_LAYER, Metric, correlations, values
-from .statistics import ERRORS, PAIRS, mean_of, paired
 
 Values = dict[str, dict[Metric, dict[int, float]]]
 

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from mmdense.visualization.figures import save
 
 from .definition import Table
+from .means import mean_of
 from .results import BEST, BEST_LAYER, Metric, values
-from .statistics import mean_of
 
 
 def _bars(axis, of_rows: dict, metrics: Sequence[Metric]) -> None:

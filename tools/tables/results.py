@@ -15,7 +15,7 @@ from mmdense.files import write_whole
 from steps.step import Step
 
 from .definition import Table
-from .statistics import mean_of
+from .means import mean_of
 
 #: beginnings of the names of numbers that say nothing about a row's features
 BASELINES = ('position_prior_', 'ceiling_', 'random_')

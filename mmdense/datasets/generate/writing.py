@@ -11,18 +11,18 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
-import numpy as np
 from mmengine.logging import print_log
-from PIL import Image
 
 from mmdense.files import locked, write_whole
+from mmdense.images.writing import label_png, picture_png
 
 from .patterns import SCENE_PALETTE
 from .worlds import SCENE_COUNTS, make_object, make_scene
 
 SCENE_LAYOUT = ('JPEGImages', 'SegmentationClass', 'ImageSets/Segmentation')
 OBJECT_LIST = 'list.txt'
+#: colour of VOC's border, which 255 is
+BORDER = (224, 224, 192)
 
 Progress = Callable[[], None]
 
@@ -41,18 +41,6 @@ def is_there(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
 
 
-def png_bytes(image: np.ndarray) -> bytes:
-    """Return a BGR image (H, W, 3), uint8, as PNG."""
-    return cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
-
-
-def _write_label(path: Path, label: np.ndarray) -> None:
-    image = Image.fromarray(label)
-    colours = SCENE_PALETTE + [[224, 224, 192]] * (256 - len(SCENE_PALETTE))   # VOC's border
-    image.putpalette(np.array(colours, np.uint8).tobytes())
-    image.save(path)
-
-
 def _fill_scenes(folder: Path, counts: dict[str, int], seed: int, progress: Progress) -> None:
     images, labels, lists = (folder / name for name in SCENE_LAYOUT)
     for path in (images, labels, lists):
@@ -61,8 +49,8 @@ def _fill_scenes(folder: Path, counts: dict[str, int], seed: int, progress: Prog
         names = [f'{split}_{index:05d}' for index in range(count)]
         for index, name in enumerate(names):
             image, label = make_scene(seed, split, index)
-            (images / f'{name}.png').write_bytes(png_bytes(image))
-            _write_label(labels / f'{name}.png', label)
+            (images / f'{name}.png').write_bytes(picture_png(image))
+            (labels / f'{name}.png').write_bytes(label_png(label, SCENE_PALETTE, BORDER))
             progress()
         (lists / f'{split}.txt').write_text(''.join(f'{name}\n' for name in names))
 
@@ -135,7 +123,7 @@ def ensure_objects(folder: str | Path, count: int, seed: int = 0,
         for index in range(have, count):
             image, label = make_object(seed, index)
             name = f'images/{index:05d}.png'
-            write_whole(png_bytes(image), folder / name)
+            write_whole(picture_png(image), folder / name)
             lines.append(f'{name} {label}')
             progress()
         write_whole(('\n'.join(lines) + '\n').encode(), folder / OBJECT_LIST)

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from tables.statistics import mean_of, paired
+from tables.means import mean_of, paired
 
 
 def slow(values: list[int]) -> tuple[Fraction, float]:
