@@ -20,8 +20,8 @@ ALLOWED = {
     'visualization': {'datasets', 'evaluation', 'images', 'models'},
 }
 #: files on which all stand; they import each other alone
-GROUND = {'cells', 'digests', 'files', 'outputs', 'parallel', 'progress', 'random_states',
-          'registry', 'structures'}
+GROUND = {'cells', 'digests', 'files', 'gathering', 'outputs', 'parallel', 'progress',
+          'random_states', 'registry', 'structures', 'termination'}
 PARTS = [*ALLOWED, *GROUND]
 
 

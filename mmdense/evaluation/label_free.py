@@ -5,11 +5,11 @@ import torch
 from mmengine.dist import all_reduce
 from torch import Tensor
 
+from mmdense.gathering import gather_unequal_rows
 from mmdense.structures import Views
 
 from .feature_statistics import correspondence_accuracy, draw_cells, places_in_second_view, spread
 from .features import FrozenEncoder
-from .labelled_cells import gather_rows
 from .passes import maps_of
 from .sources import RawImages, ViewPairs
 
@@ -105,6 +105,7 @@ def label_free_metrics(encoder: FrozenEncoder, images: RawImages, seed: int = 0,
     rows = torch.cat([cells for cells, _ in drawn]) if drawn else None
     numbers = torch.cat([torch.full((len(cells),), number, device=device)
                          for cells, number in drawn]) if drawn else None
-    rows, order = gather_rows(rows, device), gather_rows(numbers, device).argsort(stable=True)
+    rows, order = (gather_unequal_rows(part, device) for part in (rows, numbers))
+    order = order.argsort(stable=True)
     return dict(correspondence_accuracy=matched.compute(len(images))['within_1'],
                 **spread(rows[order], seed))

@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 import torch
-from mmengine.dist import all_gather, all_gather_object, get_world_size
 from torch import Tensor
 
 from mmdense.cells import at_pixels
 from mmdense.datasets.label_maps import IGNORE
+from mmdense.gathering import gather_unequal_rows
 
 
 def cell_histograms(labels: Tensor, h: int, w: int, num_classes: int) -> Tensor:
@@ -81,23 +81,8 @@ class LabelledCells:
             ValueError: not one labelled cell.
         """
         own = [torch.cat(rows).to(device) for rows in zip(*self.rows, strict=True)]
-        features, counts, image = (gather_rows(rows, device) for rows in own or [None] * 3)
+        features, counts, image = (gather_unequal_rows(rows, device) for rows in own or [None] * 3)
         if not len(image):
             raise ValueError('no pixel of the memory images is labelled')
         order = image.argsort(stable=True)
         return features[order], counts[order]
-
-
-def gather_rows(rows: Tensor | None, device: torch.device) -> Tensor:
-    """Concatenate the rows of all processes; each has any number of them, or None."""
-    if get_world_size() == 1:
-        return rows
-    shapes = all_gather_object(None if rows is None else (tuple(rows.shape), rows.dtype))
-    known = [shape for shape in shapes if shape is not None]
-    (_, *tail), dtype = known[0]
-    counts = [0 if shape is None else shape[0][0] for shape in shapes]
-    padded = torch.zeros(max(counts), *tail, dtype=dtype, device=device)
-    if rows is not None:
-        padded[:len(rows)] = rows
-    return torch.cat([part[:count] for part, count in zip(all_gather(padded), counts,
-                                                          strict=True)])

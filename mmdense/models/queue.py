@@ -3,19 +3,16 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from mmengine.dist import all_gather, broadcast, get_world_size
+from mmengine.dist import broadcast, get_world_size
 from mmengine.logging import print_log
 from torch import Tensor, nn
+
+from mmdense.gathering import gather_rows
 
 #: image index of a slot that no key was ever written to
 EMPTY = -2
 #: image index of a key of no known image (random start)
 UNKNOWN = -1
-
-
-def gather_rows(rows: Tensor) -> Tensor:
-    """Return the (N, …) rows of all processes, in order of rank, as (W N, …); no gradient."""
-    return rows if get_world_size() == 1 else torch.cat(all_gather(rows.contiguous()))
 
 
 class FeatureQueue(nn.Module):

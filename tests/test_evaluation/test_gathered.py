@@ -8,7 +8,8 @@ from references.labelled import blocks, runner, write
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from mmdense.evaluation import baselines, memory, segmentation
+from mmdense import gathering
+from mmdense.evaluation import baselines, knn_loops
 from mmdense.evaluation.baselines import MeanIoU
 from mmdense.evaluation.features import FrozenEncoder
 
@@ -31,7 +32,7 @@ def gathered(monkeypatch) -> list:
         gather = getattr(owner, name)
         monkeypatch.setattr(owner, name, lambda data, *args, **kwargs: (
             seen.extend(tree_leaves(data)), gather(data, *args, **kwargs))[1])
-    for owner in (baselines, memory):
+    for owner in (baselines, gathering):
         watch(owner, 'all_gather_object')
     watch(metric, 'collect_results')
     return seen
@@ -50,13 +51,13 @@ def test_mean_iou_gathers_from_the_cpu(gathered):
                        'gathered as an object lies on the CPU (a stand-in for a GPU shows it)')
 def test_a_whole_evaluation_gathers_from_the_cpu(tmp_path, gathered, monkeypatch):
     """Dense k-NN with what needs no labels: areas, the memory's shapes, the metric's results."""
-    label_map, encode, maps = segmentation.label_map, FrozenEncoder.__call__, []
+    label_map, encode, maps = knn_loops.label_map, FrozenEncoder.__call__, []
 
     def on_gpu(*args):
         maps.append(encode(*args).as_subclass(OnGPU))
         return maps[-1]
     monkeypatch.setattr(FrozenEncoder, '__call__', on_gpu)
-    monkeypatch.setattr(segmentation, 'label_map', lambda s: label_map(s).as_subclass(OnGPU))
+    monkeypatch.setattr(knn_loops, 'label_map', lambda *args: label_map(*args).as_subclass(OnGPU))
     parts = (write(tmp_path, name, [blocks(seed) for seed in range(3)])
              for name in ('memory', 'query'))
     metrics = runner(tmp_path, *parts, k=3, label_free=True).val()

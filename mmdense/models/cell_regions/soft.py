@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
+from mmdense.gathering import gather_with_gradient
 from mmdense.registry import MODELS
 from mmdense.structures import Views
 
-from ..losses.gather import gather_with_gradient
 from .owners import CellRegions
 
 

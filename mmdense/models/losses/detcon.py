@@ -10,10 +10,9 @@ from mmengine.dist import get_rank
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from mmdense.gathering import gather_rows, gather_with_gradient
 from mmdense.registry import MODELS
 
-from ..queue import gather_rows
-from .gather import gather_with_gradient
 from .logsumexp import LOWEST_EXPONENT
 from .nce import check_temperature, prepare
 

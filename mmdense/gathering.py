@@ -1,13 +1,31 @@
-"""Rows of all processes with gradient: what losses among the batch of all processes need."""
+"""Rows of all processes: as many of each, or any number of each, or with gradient."""
 from __future__ import annotations
 
 import torch
 import torch.distributed as dist
-from mmengine.dist import get_world_size
+from mmengine.dist import all_gather, all_gather_object, get_world_size
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..queue import gather_rows
+
+def gather_rows(rows: Tensor) -> Tensor:
+    """Return the (N, …) rows of all processes, in order of rank, as (W N, …); no gradient."""
+    return rows if get_world_size() == 1 else torch.cat(all_gather(rows.contiguous()))
+
+
+def gather_unequal_rows(rows: Tensor | None, device: torch.device) -> Tensor:
+    """Concatenate the rows of all processes; each has any number of them, or None."""
+    if get_world_size() == 1:
+        return rows
+    shapes = all_gather_object(None if rows is None else (tuple(rows.shape), rows.dtype))
+    known = [shape for shape in shapes if shape is not None]
+    (_, *tail), dtype = known[0]
+    counts = [0 if shape is None else shape[0][0] for shape in shapes]
+    padded = torch.zeros(max(counts), *tail, dtype=dtype, device=device)
+    if rows is not None:
+        padded[:len(rows)] = rows
+    return torch.cat([part[:count] for part, count in zip(all_gather(padded), counts,
+                                                          strict=True)])
 
 
 class GatherRows(torch.autograd.Function):
