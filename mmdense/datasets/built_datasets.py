@@ -5,7 +5,15 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.dataset import Compose, ConcatDataset
+from mmengine.registry import DATASETS, DefaultScope
+
+
+def build_training_set(cfg: Config) -> Any:
+    """Return the dataset of a config's ``train_dataloader``; the config stays as it is."""
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
+        return DATASETS.build(copy.deepcopy(cfg.train_dataloader['dataset']))
 
 
 def inside(dataset: Any) -> list:

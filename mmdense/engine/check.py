@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
-from mmengine.registry import DATASETS, MODELS, DefaultScope
+from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.models.selfsup.base import BaseSelfSupervisor
 from torch import nn
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
+from mmdense.datasets.built_datasets import build_training_set
 from mmdense.datasets.dataset_configs import find_pipeline
 from mmdense.datasets.source import source_images
 from mmdense.images.reading import ImageReadError
@@ -49,10 +50,8 @@ def image_sides(cfg: Config, count: int = 32) -> list[int]:
 
     As the pipeline's own transforms load them, so whatever file they read is read here.
     """
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
-        dataset = DATASETS.build(copy.deepcopy(cfg.train_dataloader['dataset']))
-    images = source_images(dataset)
-    places = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int))
+    images = source_images(build_training_set(cfg))
+    places = np.unique(np.linspace(0, len(images) - 1, min(count, len(images))).astype(int))
     sides = []
     for place in places:
         with suppress(ImageReadError):      # check_images tells of these

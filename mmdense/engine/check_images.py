@@ -1,7 +1,6 @@
 """Look at the images that a config trains on: their numbers, and whether they are images at all."""
 from __future__ import annotations
 
-import copy
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,10 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.registry import DATASETS, DefaultScope
 from torch import nn
 
-from mmdense.datasets.built_datasets import innermost
+from mmdense.datasets.built_datasets import build_training_set, innermost
 from mmdense.datasets.transforms import LoadImage
 from mmdense.images.reading import ImageReadError, read_image
 
@@ -77,8 +75,7 @@ def _cut_off(path: str, dataset: Any) -> list[tuple[float, float]]:
 
 def look_at_images(cfg: Config, count: int = LOADED) -> Looked:
     """List the training images and load up to ``count``, spread over the dataset."""
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
-        dataset = DATASETS.build(copy.deepcopy(cfg.train_dataloader['dataset']))
+    dataset = build_training_set(cfg)
     size = len(dataset)
     paths = [dataset.get_data_info(index).get('img_path', '') for index in range(min(size, LISTED))]
     inner, _ = innermost(dataset, 0)

@@ -7,12 +7,12 @@ replaces exactly the settings listed in :func:`auto_changes`, and the log names 
 """
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import DATASETS, DefaultScope
+
+from mmdense.datasets.built_datasets import build_training_set
 
 from .launch import count_processes, say
 
@@ -72,8 +72,7 @@ def read_facts(cfg: Config, processes: int | None = None) -> RunFacts:
     loader, train = cfg.get('train_dataloader'), cfg.get('train_cfg') or {}
     if not loader or 'batch_size' not in loader:
         raise ValueError('the config has no train_dataloader.batch_size')
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
-        dataset = DATASETS.build(copy.deepcopy(loader['dataset']))
+    dataset = build_training_set(cfg)
     processes = processes or count_processes(cfg.get('launcher'))
     per_epoch = max(len(dataset) // (loader['batch_size'] * processes), 1)
     iterations = train.get('max_iters') or train.get('max_epochs', 0) * per_epoch

@@ -8,7 +8,7 @@ from mmdense.evaluation.protocols import decimals
 
 from .definition import Table
 from .means import ERRORS, PAIRS, mean_of, paired
-from .results import BASELINES, BEST, BEST_LAYER, Metric, correlations, values
+from .results import BESIDE, BEST, BEST_LAYER, Metric, correlations, values
 
 Values = dict[str, dict[Metric, dict[int, float]]]
 
@@ -21,7 +21,7 @@ def _lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def measured(of_rows: Values) -> list[Metric]:
     """Return the metrics of features that some row has, in order of the first that has them."""
     found = dict.fromkeys(metric for row in of_rows.values() for metric in row)
-    return [metric for metric in found if not metric.name.startswith(BASELINES)]
+    return [metric for metric in found if not metric.name.startswith(BESIDE)]
 
 
 def _mean(seeds: dict[int, float] | None, protocol: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdense.evaluation.best_layer import CHOICE, choose_layer
+from mmdense.evaluation.protocols import BASELINES
 from mmdense.evaluation.signal_ranking import TARGET, beside_target, rank_correlation
 from mmdense.files import write_whole
 from steps.step import Step
@@ -17,8 +18,8 @@ from steps.step import Step
 from .definition import Table
 from .means import mean_of
 
-#: beginnings of the names of numbers that say nothing about a row's features
-BASELINES = ('position_prior_', 'ceiling_', 'random_')
+#: beginnings of the names of numbers that stand beside a row's own
+BESIDE = (*BASELINES, 'random_')
 #: the learning rate of fine-tuning with the highest mean
 BEST = 'best learning rate'
 #: the layer that the memory images choose for a row and seed
@@ -147,7 +148,7 @@ def correlations(records: Sequence[dict]) -> list[tuple[Metric, float, int]]:
         for metric, value in numbers_of(one)} for one in records})
     found = []
     for (layer, protocol, name), both in pairs.items():
-        if len(both) >= FEWEST and (protocol, name) != TARGET and not name.startswith(BASELINES):
+        if len(both) >= FEWEST and (protocol, name) != TARGET and not name.startswith(BESIDE):
             correlation = rank_correlation(*zip(*both.values(), strict=True))
             if correlation is not None:
                 found.append((Metric(protocol, layer, name), correlation, len(both)))
