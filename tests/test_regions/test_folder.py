@@ -131,11 +131,11 @@ def test_an_interrupted_run_does_not_wait_for_its_workers(images, tmp_path, monk
         shutil.copy(images / '0/0.png', images / f'0/{number}.png')
     monkeypatch.setitem(METHODS, 'slow', slow)
     monkeypatch.setattr(folder, 'CHUNK', 1)
-    start = time.time()
+    others, start = set(multiprocessing.active_children()), time.time()
     with pytest.raises(KeyboardInterrupt):
         make(images, tmp_path / 'out', method='slow', options={}, workers=2, on_image=stop)
     assert time.time() - start < 30
-    assert not multiprocessing.active_children()
+    assert set(multiprocessing.active_children()) <= others
 
 
 @pytest.mark.parametrize('changes', [
