@@ -66,7 +66,8 @@ def test_the_need_is_known_from_one_sample(collate, workers, tensors):
 def test_too_few_descriptors_are_told_before_the_first_step(limit):
     limit(1024)
     with pytest.raises(ValueError, match=r'num_workers=8 and batches of 512 tensors need '
-                                         r'up to 89\d\d file descriptors, the limit is 1024: '):
+                                         r'up to (89|9\d)\d\d file descriptors, the limit is '
+                                         r'1024: '):   # with those that other tests have open
         DescriptorsHook().before_train(SimpleNamespace(train_dataloader=loader(pseudo_collate)))
     DescriptorsHook().before_train(SimpleNamespace(train_dataloader=loader(collate_views)))
 
