@@ -92,7 +92,7 @@ def team_of(world: int) -> Team:
     return team
 
 
-def run_processes(job: Callable[[int, int], Any], tmp_path: Path, world: int = 2) -> list[Any]:
+def run_processes(job: Callable[[int, int], Any], world: int = 2) -> list[Any]:
     """Return what a picklable ``job(rank, world)`` gives in each of ``world`` processes."""
     try:
         return team_of(world).run(job)

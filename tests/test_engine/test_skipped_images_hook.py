@@ -48,5 +48,5 @@ def test_damage_that_the_decoder_speaks_of_is_counted(tmp_path):
 def test_marks_of_all_processes_add_up(tmp_path):
     (tmp_path / 'images').mkdir()
     folder = images(tmp_path / 'images')
-    for lines in run_processes(partial(skipped_images_job, folder), tmp_path):
+    for lines in run_processes(partial(skipped_images_job, folder)):
         assert lines[0].startswith('3 of 4 images could not be read')

@@ -76,8 +76,8 @@ def test_frozen_parameters_are_not_missed():
 
 
 @pytest.fixture(scope='module')
-def outcomes(tmp_path_factory) -> list[dict]:
-    return run_processes(unused_job, tmp_path_factory.mktemp('unused'))
+def outcomes() -> list[dict]:
+    return run_processes(unused_job)
 
 
 @pytest.mark.situation('processes', 'parameters get no gradient on two processes (HRNet, Swin, '

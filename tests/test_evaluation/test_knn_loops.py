@@ -106,7 +106,7 @@ def test_evaluation_leaves_no_trace_in_training(tmp_path, datasets):
 
 def test_two_processes_give_what_one_gives(tmp_path, datasets):
     labelled.measure_in_process(tmp_path, datasets, 0, 1)
-    run_processes(partial(labelled.measure_in_process, tmp_path, datasets), tmp_path)
+    run_processes(partial(labelled.measure_in_process, tmp_path, datasets))
     expected = torch.load(tmp_path / '1_0.pt')
     assert len(expected[0]) == 96
     for rank in range(2):

@@ -104,7 +104,7 @@ def test_two_processes_give_what_one_gives(tmp_path):
         noise = np.random.default_rng(number).integers(0, 256, (8, 12, 3), dtype=np.uint8)
         cv2.imwrite(str(tmp_path / 'val' / f'{number}.png'), cv2.resize(noise, (96, 64)))
     one = label_free_job(cfg, 0, 1)
-    two = run_processes(partial(label_free_job, cfg), tmp_path)
+    two = run_processes(partial(label_free_job, cfg))
     assert two[0] == two[1] == {name: pytest.approx(value, rel=1e-4)
                                 for name, value in one.items()}
 

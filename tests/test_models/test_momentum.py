@@ -154,8 +154,8 @@ def test_parameters_are_listed_once():
 
 @pytest.mark.situation('processes', 'ZeroRedundancyOptimizer with a momentum twin', 'works',
                        'the twins of all processes stay the same')
-def test_sharded_optimisers_are_followed_alike(tmp_path):
-    one, two = run_processes(sharded_job, tmp_path)
+def test_sharded_optimisers_are_followed_alike():
+    one, two = run_processes(sharded_job)
     assert one[0] == two[0] == 3
     for a, b in zip(one[1], two[1], strict=True):
         assert (a == b).all()

@@ -173,9 +173,9 @@ def test_only_who_asks_gets_a_gradient():
 
 
 @pytest.mark.parametrize(('gather_grad', 'group'), [(True, None), (False, None), (True, 2)])
-def test_two_processes_give_the_loss_and_gradients_of_one(tmp_path, gather_grad, group):
+def test_two_processes_give_the_loss_and_gradients_of_one(gather_grad, group):
     job = partial(loss_job, gather_grad, group)
-    (value, gradients), two = job(0, 1), run_processes(job, tmp_path)
+    (value, gradients), two = job(0, 1), run_processes(job)
     assert value > 0
     # float32 sums in another order, compared as Python floats: the tolerance of float32
     assert sum(v for v, _ in two) / 2 == pytest.approx(value, rel=2e-6)

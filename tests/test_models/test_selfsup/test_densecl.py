@@ -114,8 +114,8 @@ def test_equals_mmpretrain_from_the_second_step_on():
             assert_same(ours, stock.backbone, stock.neck, rtol=1e-4, atol=1e-5)
 
 
-def test_two_processes_give_the_loss_and_gradients_of_one(tmp_path):
-    one, two = objective_job(0, 1), run_processes(objective_job, tmp_path)
+def test_two_processes_give_the_loss_and_gradients_of_one():
+    one, two = objective_job(0, 1), run_processes(objective_job)
     for name, value in one[0].items():
         assert sum(r[0][name] for r in two) / 2 == pytest.approx(value, rel=1e-5)
     for whole, first, second in zip(one[1], two[0][1], two[1][1], strict=True):
@@ -125,19 +125,19 @@ def test_two_processes_give_the_loss_and_gradients_of_one(tmp_path):
         assert (r[3] == one[3]).all()
 
 
-def test_shuffled_rows_come_back_in_order_and_were_elsewhere(tmp_path):
-    for in_order, own, count in run_processes(shuffle_job, tmp_path):
+def test_shuffled_rows_come_back_in_order_and_were_elsewhere():
+    for in_order, own, count in run_processes(shuffle_job):
         assert in_order and count == 5 and 2 <= own <= 3
 
 
-def test_every_parameter_gets_a_gradient_but_the_twins(tmp_path):
+def test_every_parameter_gets_a_gradient_but_the_twins():
     method = build()
     images = [torch.randn(4, 3, 64, 64) for _ in range(2)]
     sum(method.loss(images, views_of(torch.arange(4))).values()).backward()
     assert without_gradient(method) == ([], [])
     assert all(p.grad.abs().sum() > 0 for n, p in method.named_parameters()
                if n.startswith(('dense_projector.', 'projector.', 'backbone.layer4')))
-    assert run_processes(ddp_job, tmp_path) == [([], [])] * 2
+    assert run_processes(ddp_job) == [([], [])] * 2
 
 
 def step(method, optimizer, seed):

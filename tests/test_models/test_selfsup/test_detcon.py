@@ -155,9 +155,9 @@ def test_images_without_any_region_give_zero_and_finite_gradients(kind):
 
 
 @pytest.fixture(scope='module')
-def processes(tmp_path_factory):
+def processes():
     """What :func:`method_job` gives on one process; the same and what DDP gives of two."""
-    two = run_processes(method_and_ddp_job, tmp_path_factory.mktemp('gloo'))
+    two = run_processes(method_and_ddp_job)
     return method_job(0, 1), *zip(*two, strict=True)
 
 

@@ -36,9 +36,9 @@ def test_the_loss_equals_the_slow_loop(batch, queue):
                                torch.nn.functional.normalize(key))
 
 
-def test_two_processes_are_one(tmp_path):
+def test_two_processes_are_one():
     """Loss, gradients and keys; and only the twin has no gradient."""
-    one, two = moco_job(0, 1), run_processes(moco_job, tmp_path)
+    one, two = moco_job(0, 1), run_processes(moco_job)
     assert sum(r[0] for r in two) / 2 == pytest.approx(one[0], rel=1e-5)
     torch.testing.assert_close(one[1], torch.cat([r[1] for r in two]))
     for r in two:
