@@ -1,27 +1,15 @@
 """Runs a command in this process, as a user types it."""
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import lru_cache
-from types import ModuleType
 from unittest import mock
 
-from references.toy import ROOT
+from references.commands import tool
 
 NUMBERS = itertools.count()
-
-
-@lru_cache
-def tool(name: str) -> ModuleType:
-    """Return ``tools/<name>.py`` as a module."""
-    spec = importlib.util.spec_from_file_location(f'tool_{name}', ROOT / f'tools/{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def run_tool(name: str, *words: object) -> None:

@@ -10,8 +10,9 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from references import tiny
+from references.commands import ROOT
 from references.labelled import blocks, loader, write
-from references.tools import ROOT, run_tool
+from references.tools import run_tool
 
 import mmdense  # noqa: F401
 
