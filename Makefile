@@ -1,6 +1,9 @@
 # make demo | make test | make test-all | make lint | make setup. VENV=/path uses another environment.
 VENV ?= .venv
 VENV_PYTHON := $(VENV)/bin/python
+# Test files run in so many processes, each of one thread.
+JOBS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -q -n $(JOBS) --dist loadfile
 
 # A stamp named after all that decides what is installed: found = the environment is current.
 INPUTS := setup.py pyproject.toml requirements/constraints.txt
@@ -29,10 +32,10 @@ demo: $(STAMP)
 	$(VENV_PYTHON) tools/demo.py
 
 test: $(STAMP)
-	$(VENV_PYTHON) -m pytest -q
+	$(PYTEST)
 
 test-all: $(STAMP)
-	$(VENV_PYTHON) -m pytest -q -m ''
+	$(PYTEST) -m ''
 
 lint: $(STAMP)
 	$(VENV_PYTHON) -m ruff check .

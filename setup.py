@@ -26,7 +26,7 @@ EXTRAS = {
     'openmmlab': ['mmengine>=0.10.7', 'mmcv>=2.1.0', 'mmsegmentation>=1.2.2', 'mmpretrain>=1.2.0',
                   'setuptools<81'],
     'mim': ['openmim'],
-    'tests': ['pytest', 'ruff', 'codespell', 'timm', 'safetensors'],
+    'tests': ['pytest', 'pytest-xdist', 'ruff', 'codespell', 'timm', 'safetensors'],
 }
 
 

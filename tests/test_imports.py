@@ -40,7 +40,7 @@ def imported(path: Path) -> Iterator[str]:
         yield from (name.split('.')[1] for name in names if name.startswith('mmdense.'))
 
 
-@pytest.mark.parametrize('part', PARTS)
+@pytest.mark.parametrize('part', sorted(PARTS))
 def test_nothing_is_imported_from_above(part):
     folder = PACKAGE / part
     files = sorted(folder.rglob('*.py')) if part in ALLOWED else [PACKAGE / f'{part}.py']
