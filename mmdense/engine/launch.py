@@ -30,20 +30,20 @@ ENVIRONMENTS = {
 }
 
 #: launcher -> environment variables of the number of processes and of this one's number
-ENVIRONMENT = {'pytorch': ('WORLD_SIZE', 'RANK'), 'slurm': ('SLURM_NTASKS', 'SLURM_PROCID'),
-               'mpi': ('OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_RANK')}
+COUNT_AND_RANK = {'pytorch': ('WORLD_SIZE', 'RANK'), 'slurm': ('SLURM_NTASKS', 'SLURM_PROCID'),
+                  'mpi': ('OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_RANK')}
 
 
 def count_processes(launcher: str | None) -> int:
     """Number of processes of a run, also before its process group exists."""
-    if is_distributed() or launcher not in ENVIRONMENT:
+    if is_distributed() or launcher not in COUNT_AND_RANK:
         return get_world_size()
-    return int(os.environ.get(ENVIRONMENT[launcher][0], 1))
+    return int(os.environ.get(COUNT_AND_RANK[launcher][0], 1))
 
 
 def say(text: str, launcher: str | None = None) -> None:
     """Log a line of the first process, also before the process group of ``launcher`` exists."""
-    names = None if is_distributed() else ENVIRONMENT.get(launcher)
+    names = None if is_distributed() else COUNT_AND_RANK.get(launcher)
     if (int(os.environ.get(names[1], 0)) if names else get_rank()) == 0:
         print_log(text, 'current')
 

@@ -20,7 +20,7 @@ from mmdense.datasets.dataset_paths import check_dataset_paths
 from mmdense.files import LOCK, locked, remove_partials
 from mmdense.outputs import make_output_folder
 
-from .launch import ENVIRONMENT, check_launcher, say, start_processes
+from .launch import COUNT_AND_RANK, check_launcher, say, start_processes
 from .launcher_watch import end_with_launcher
 from .options import merge_options
 from .settings import fit_workers
@@ -204,7 +204,7 @@ def owned_work_dir(cfg: Config) -> Iterator[None]:
         ValueError: another run owns it.
     """
     # not mmengine's is_main_process: on GPUs the process group comes with the runner
-    if int(os.environ.get(ENVIRONMENT.get(cfg.launcher, ('', ''))[1], 0)):
+    if int(os.environ.get(COUNT_AND_RANK.get(cfg.launcher, ('', ''))[1], 0)):
         yield
         return
     with locked(Path(cfg.work_dir) / LOCK):
