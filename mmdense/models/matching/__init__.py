@@ -1,3 +1,11 @@
-from .geometry import cell_centres, cell_coordinates, visible_in
+from .geometry import (
+    GeometryMatcher,
+    cell_centres,
+    cell_coordinates,
+    cell_diagonals,
+    cell_distances,
+    cell_overlaps,
+    visible_in,
+)
 from .matches import Matches
 from .similarity import SimilarityMatcher, similarity_matches
