@@ -152,8 +152,9 @@ def measure(model: BaseModel, data: EvaluationData, request: Request, track: Tra
                 layer = choose_layer(found.results) or request.layers[-1]
                 _write(memory[layer], queries[layer], data, request, encoder.device)
         if 'statistics' in request.protocols:
+            classes = len(data.classes) if request.labels else None
             for layer, results in found.results.items():
-                results['statistics'] = statistics(queries[layer], request.seed)
+                results['statistics'] = statistics(queries[layer], request.seed, classes)
         del memory, queries
     if 'correspondence' in request.protocols:
         pairs = extract(ViewPairs(data.queries, request.seed), 'views')

@@ -23,6 +23,7 @@ from .feature_statistics import (
     spread_of,
 )
 from .features import evaluating
+from .place_share import feature_place_share
 
 #: images of a batch that are looked at
 LARGEST_BATCH = 64
@@ -50,7 +51,7 @@ def batch_statistics(model: nn.Module, inputs: list[Tensor],
     """
     first, *others = (looked_at(encode(model, images[:LARGEST_BATCH], trained_index(model)))
                       for images in inputs[:2])
-    found = spread_of(first)
+    found = dict(**spread_of(first), place_share=feature_place_share(first))
     if others and views is not None:
         places, visible = places_in_second_view(views, first, others[0])
         positive, negative = positive_negative_similarity(first, others[0], places, visible)
@@ -68,8 +69,9 @@ class FeatureMonitorHook(Hook):
     """Log statistics of the current batch's features, by the weights as they are.
 
     ``feature_std``, ``effective_rank``, ``positive_similarity``, ``negative_similarity`` and
-    ``correspondence_accuracy`` in per cent (see :mod:`mmdense.evaluation.feature_statistics`) go
-    with the losses to the log line and the visualisation backends. In eval mode, by the first
+    ``correspondence_accuracy`` in per cent (see :mod:`mmdense.evaluation.feature_statistics`), and
+    ``place_share``, of the place in the view (:mod:`mmdense.evaluation.place_share`), go with the
+    losses to the log line and the visualisation backends. In eval mode, by the first
     process; neither weights nor random state change. All are nan where features are not finite.
 
     Args:

@@ -20,6 +20,7 @@ from .overclustering import (
     match_many_to_one,
     matched_miou,
 )
+from .place_share import feature_place_share, label_place_share
 from .predictors import CPU, labelled_cells, linear_predictors, score
 
 #: what tools/evaluate.py measures with frozen features
@@ -165,18 +166,26 @@ def correspondence(pairs: LayerMaps, device: torch.device | str = CPU) -> dict[s
     return {name: round(value, 2) for name, value in found.compute(len(pairs.maps) // 2).items()}
 
 
-def statistics(queries: LayerMaps, seed: int = 0) -> dict[str, float]:
+def statistics(queries: LayerMaps, seed: int = 0,
+               num_classes: int | None = None) -> dict[str, float]:
     """Return numbers of the maps that need no labels; they are not per cent.
 
     Args:
-        queries: maps (D, h, w).
+        queries: maps (D, h, w), labelled if there is a number of classes.
         seed: of the cells that are looked at.
+        num_classes: of the labels, or None.
 
     Returns:
-        ``effective_rank`` and ``feature_std`` (:mod:`~mmdense.evaluation.feature_statistics`);
-        nan of features that are not finite.
+        ``effective_rank`` and ``feature_std`` (:mod:`~mmdense.evaluation.feature_statistics`),
+        ``place_share`` and, with labels, ``label_place_share``
+        (:mod:`~mmdense.evaluation.place_share`); nan of features that are not finite.
     """
-    return {name: round(value, 4) for name, value in spread_of(queries.maps, seed).items()}
+    found = dict(**spread_of(queries.maps, seed), place_share=feature_place_share(queries.maps))
+    if num_classes is not None:
+        found['label_place_share'] = label_place_share(
+            (beside['labels'] for beside in queries.beside),
+            (tuple(maps.shape[1:]) for maps in queries.maps), num_classes)
+    return {name: round(value, 4) for name, value in found.items()}
 
 
 def beside_random(found: dict[str, float], of_random: dict[str, float]) -> dict[str, float]:

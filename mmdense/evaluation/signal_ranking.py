@@ -13,7 +13,8 @@ from scipy.stats import spearmanr
 TARGET = ('linear', 'mIoU')
 #: protocol and name of each signal
 SIGNALS = (('knn', 'mIoU'), ('correspondence', 'within_1'), ('correspondence', 'within_2'),
-           ('statistics', 'effective_rank'), ('statistics', 'feature_std'))
+           ('statistics', 'effective_rank'), ('statistics', 'feature_std'),
+           ('statistics', 'place_share'))
 #: fewer checkpoints have no ranking to speak of
 FEWEST = 3
 #: {checkpoint: {(layer, protocol, name): value}}

@@ -39,7 +39,7 @@ class TwoViews(Dataset):
 
 
 PREPROCESSOR = dict(type='mmdense.ViewsPreprocessor')
-NAMES = {'feature_std', 'effective_rank', 'positive_similarity', 'negative_similarity',
+NAMES = {'feature_std', 'effective_rank', 'place_share', 'positive_similarity', 'negative_similarity',
          'correspondence_accuracy'}
 
 
@@ -90,7 +90,8 @@ def test_without_geometry_only_spread_is_measured():
     model = tiny.build().requires_grad_(False)
     model.eval()
     images = torch.randn(2, 3, 64, 64)
-    assert set(batch_statistics(model, [images], None)) == {'feature_std', 'effective_rank'}
+    assert set(batch_statistics(model, [images], None)) == {'feature_std', 'effective_rank',
+                                                              'place_share'}
     boxes = torch.tensor([0., 0, 64, 64]).expand(2, 2, 4)
     geometry = Views(boxes=boxes, flips=torch.zeros(2, 2, dtype=torch.bool),
                      index=torch.arange(2))
