@@ -28,7 +28,7 @@ PROTOCOLS = ('knn', 'linear', 'overcluster', 'correspondence', 'statistics')
 #: those of them that need labels
 LABELLED = ('knn', 'linear', 'overcluster')
 #: beginnings of the names of numbers that no feature enters
-BASELINES = ('position_prior_', 'ceiling_')
+BASELINES = ('position_prior_', 'ceiling_', 'label_')
 
 
 def decimals(protocol: str) -> int:

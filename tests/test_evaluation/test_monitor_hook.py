@@ -39,8 +39,8 @@ class TwoViews(Dataset):
 
 
 PREPROCESSOR = dict(type='mmdense.ViewsPreprocessor')
-NAMES = {'feature_std', 'effective_rank', 'place_share', 'positive_similarity', 'negative_similarity',
-         'correspondence_accuracy'}
+NAMES = {'feature_std', 'effective_rank', 'place_share', 'positive_similarity',
+         'negative_similarity', 'correspondence_accuracy'}
 
 
 def test_statistics_are_in_the_log_line_and_the_log_file(tmp_path):

@@ -41,7 +41,8 @@ def _baselines(of_rows: Values, protocol: str, layers: Sequence[str], name: str
     # the baselines of mIoU are of the queries
     kind = name.rpartition('_')[2] if name.endswith('mIoU') and name != CHOICE else name
     rows = []
-    for title, start in (('*position prior*', 'position_prior_'), ('*ceiling*', 'ceiling_')):
+    for title, start in (('*position prior*', 'position_prior_'), ('*ceiling*', 'ceiling_'),
+                         ('*labels*', 'label_')):
         cells = [_beside(of_rows, protocol, layer, start + kind) for layer in layers]
         if any(cells):
             rows.append([title, '', *cells])
