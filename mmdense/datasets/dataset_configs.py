@@ -1,4 +1,7 @@
-"""Configs of datasets that wrap others: ``dataset`` and ``datasets`` hold what is inside."""
+"""Configs of datasets that wrap others: ``dataset`` and ``datasets`` hold what is inside.
+
+``datasets`` is a list, or a dict by task (``mmdense.MultiTaskDataset``).
+"""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -6,7 +9,8 @@ from collections.abc import Callable, Iterator
 
 def inside(cfg: dict) -> list:
     """Return what a dataset's config wraps: configs, or datasets that are built already."""
-    found = [cfg.get('dataset'), *(cfg.get('datasets') or ())]
+    parts = cfg.get('datasets') or ()
+    found = [cfg.get('dataset'), *(parts.values() if isinstance(parts, dict) else parts)]
     return [part for part in found if part is not None]
 
 
@@ -26,7 +30,10 @@ def changed(cfg: dict, change: Callable[[dict], dict]) -> dict:
     if own.get('dataset') is not None:
         own['dataset'] = changed(own['dataset'], change)
     if own.get('datasets'):
-        own['datasets'] = [changed(part, change) for part in own['datasets']]
+        parts = own['datasets']
+        own['datasets'] = ({name: changed(part, change) for name, part in parts.items()}
+                           if isinstance(parts, dict) else
+                           [changed(part, change) for part in parts])
     return change(own)
 
 

@@ -1,7 +1,8 @@
 """An endless order of samples; each knows its position, so the order can be repeated."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterable, Iterator, Sized
+from itertools import count
 
 import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
@@ -79,14 +80,17 @@ class ResumableSampler(Sampler):
             raise ValueError(f'skip({num_samples}): expected a number of samples >= 0')
         self.first = self.rank + num_samples * self.world_size + self.shift
 
-    def __iter__(self) -> Iterator[SampleIndex]:
-        position, epoch, order = self.first, -1, None
-        while True:
+    def at(self, positions: Iterable[int]) -> Iterator[SampleIndex]:
+        """Yield the indices at rising ``positions``, counted from the very start."""
+        epoch, order = -1, None
+        for position in positions:
             if position // self.size != epoch:
                 epoch = position // self.size
                 order = self.order(epoch)
             yield SampleIndex(order[position % self.size], self.seed, position)
-            position += self.world_size
+
+    def __iter__(self) -> Iterator[SampleIndex]:
+        return self.at(count(self.first, self.world_size))
 
     def __len__(self) -> int:
         """Number of samples in the dataset; the stream itself has no end."""

@@ -73,6 +73,7 @@ class FeatureMonitorHook(Hook):
     ``place_share``, of the place in the view (:mod:`mmdense.evaluation.place_share`), go with the
     losses to the log line and the visualisation backends. In eval mode, by the first
     process; neither weights nor random state change. All are nan where features are not finite.
+    Of a batch by task (:class:`mmdense.MultiTask`) they are those of each task, ``NAME.…``.
 
     Args:
         interval: iterations between two measurements; the log's own interval fits.
@@ -91,7 +92,11 @@ class FeatureMonitorHook(Hook):
         with kept_random_state(), torch.no_grad(), evaluating(model):
             data = model.data_preprocessor(data_batch, False)
             inputs, views = data['inputs'], data['data_samples']
-            found = batch_statistics(model, [inputs] if isinstance(inputs, Tensor) else inputs,
-                                     views if isinstance(views, Views) else None)
+            if isinstance(inputs, dict):        # of several tasks
+                found = {f'{task}.{name}': value for task in inputs for name, value in
+                         batch_statistics(model, inputs[task], views[task]).items()}
+            else:
+                found = batch_statistics(model, [inputs] if isinstance(inputs, Tensor) else inputs,
+                                         views if isinstance(views, Views) else None)
         for name, value in found.items():
             runner.message_hub.update_scalar(f'train/{name}', value)

@@ -38,6 +38,19 @@ def build(**changes):
         return MODELS.build(config(**changes))
 
 
+def multi_task_config(**changes) -> dict:
+    """MoCo (``image``) and DenseCL (``cells``, weight 0.5) on one backbone."""
+    tasks = dict(image=moco_config(), cells=config(weight=0.5))
+    for task in tasks.values():
+        del task['backbone'], task['data_preprocessor']
+    return {**dict(type='mmdense.MultiTask', backbone=BACKBONE, tasks=tasks), **changes}
+
+
+def build_multi_task(**changes):
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return MODELS.build(multi_task_config(**changes))
+
+
 def views_of(index: torch.Tensor) -> Views:
     batch = len(index)
     return Views(boxes=torch.tensor([0., 0, 64, 64]).expand(2, batch, 4), regions=None,

@@ -44,6 +44,25 @@ train_dataloader = dict(dataset=dict(pipeline=[
     dict(type='mmdense.MultiView', views=[view, view, [dict(type='Resize', scale=(96, 96))]]),
     dict(type='mmdense.PackViews')]))
 """
+MULTI_TASK = """
+_base_ = 'densecl.py'
+from references.tiny import multi_task_config
+model = dict(_delete_=True, **multi_task_config())
+def views(size):
+    view = [dict(type='mmdense.RandomResizedCrop', size=size), dict(type='mmdense.RandomFlip')]
+    return dict(type='mmdense.UnlabelledDataset', data_root='images', pipeline=[
+        dict(type='mmdense.SeedSample'), dict(type='mmdense.LoadImage'),
+        dict(type='mmdense.MultiView', views=[view], num_views=[2]),
+        dict(type='mmdense.PackViews')])
+train_dataloader = dict(
+    batch_size=2, sampler=dict(type='mmdense.MultiTaskSampler'),
+    collate_fn=dict(type='mmdense.collate_tasks'), dataset=dict(
+        _delete_=True, type='mmdense.MultiTaskDataset', shares=dict(image=2),
+        datasets=dict(image=views(40), cells=views(64))))
+del views
+custom_hooks = [dict(type='mmdense.FeatureMonitorHook', interval=2),
+                dict(type='mmdense.ForwardCountHook'), dict(type='mmdense.UnusedParametersHook')]
+"""
 WORKERS = ('train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True')
 
 
@@ -102,15 +121,18 @@ def test_killed_runs_end_with_the_same_weights_bit_for_bit(tmp_path):
     densecl = write_config(tmp_path, DENSECL, 'densecl.py')
     detcon = tmp_path / 'detcon.py'
     detcon.write_text(DETCON)
+    multi_task = tmp_path / 'multi_task.py'
+    multi_task.write_text(MULTI_TASK)
     runs = {'toy': (toy, None), 'toy_killed': (toy, 1), 'toy_killed_workers': (toy, 2, *WORKERS),
             'sums': (toy, None, accumulate), 'sums_killed': (toy, 3, accumulate, *WORKERS),
             'densecl': (densecl, None), 'densecl_killed': (densecl, 5, *WORKERS),
-            'detcon': (detcon, None), 'detcon_killed': (detcon, 6, *WORKERS)}
+            'detcon': (detcon, None), 'detcon_killed': (detcon, 6, *WORKERS),
+            'tasks': (multi_task, None), 'tasks_killed': (multi_task, 7, *WORKERS)}
     lives = train_in_lives(tmp_path, runs)
     for name, count in lives.items():
         assert count >= 3 if 'killed' in name else count == 1
         assert_same(tmp_path / name.partition('_')[0], tmp_path / name)
-        last = 8 if name.startswith('de') else 12
+        last = 8 if name.startswith(('de', 'tasks')) else 12
         assert [path.name for path in (tmp_path / name).glob('*.pth')] == [f'iter_{last}.pth']
         assert not list((tmp_path / name).glob('.*.partial'))
 

@@ -2,4 +2,5 @@ from .base import DenseSSL
 from .densecl import DenseCL
 from .detcon import DetConB, DetConS
 from .moco import MoCo
+from .multi_task import MultiTask
 from .two_branch import TwoBranchSSL

@@ -1,0 +1,148 @@
+"""Several objectives on one backbone (Doersch & Zisserman, ICCV 2017, arXiv 1708.07860)."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mmengine.model import BaseDataPreprocessor, ModuleDict
+from mmengine.registry import DefaultScope
+from torch import Tensor, nn
+
+from mmdense.registry import MODELS
+from mmdense.structures import Views
+
+from .base import DenseSSL, build
+from .two_branch import TwoBranchSSL, follow_step
+
+
+def build_task(name: str, cfg: dict, backbone: nn.Module, preprocessor: nn.Module) -> DenseSSL:
+    """Build a method that runs on ``backbone``, which is not registered in it.
+
+    Args:
+        cfg: a method's config without backbone; its preprocessor is ``preprocessor`` where it
+            names none.
+
+    Raises:
+        ValueError: it has a backbone of its own, or its name cannot be one.
+        TypeError: it is no method.
+    """
+    if not name.isidentifier() or 'loss' in name or hasattr(ModuleDict, name):
+        raise ValueError(f'tasks.{name}: expected a Python name without "loss" in it (the runner '
+                         f'adds up what is called so) that {ModuleDict.__name__} does not use')
+    if 'backbone' in cfg:
+        raise ValueError(f'tasks.{name}.backbone: a task has no backbone of its own; expected '
+                         'model.backbone alone, which all tasks share')
+    kind = cfg.get('type')
+    if isinstance(kind, str):
+        current = DefaultScope.get_current_instance()
+        with MODELS.switch_scope_and_registry(current and current.scope_name) as registry:
+            kind = registry.get(kind)
+    if not (isinstance(kind, type) and issubclass(kind, DenseSSL)):
+        raise TypeError(f'tasks.{name}.type={cfg.get("type")!r} is no method of MMDense; expected '
+                        'one on DenseSSL, such as mmdense.MoCo')
+    task = build({'data_preprocessor': preprocessor, **cfg, 'backbone': backbone})
+    del task.backbone                       # its tensors are the parent's: saved and trained once
+    task.__dict__['backbone'] = backbone
+    return task
+
+
+def refuse_other_tasks(given: Mapping, tasks: Mapping) -> None:
+    """Raise ValueError unless there is a batch for each task, and none for another."""
+    absent = [name for name in tasks if name not in given]
+    unknown = [name for name in given if name not in tasks]
+    if absent or unknown:
+        raise ValueError(
+            f'tasks without data: {absent or "none"}, data without a task: {unknown or "none"}; '
+            'expected the same names in model.tasks and train_dataloader.dataset.datasets')
+
+
+def follow_steps(model: MultiTask, args: tuple, kwargs: dict) -> None:
+    """Before a training forward: :func:`follow_step` of each task with a twin."""
+    for task in model.tasks.values():
+        if isinstance(task, TwoBranchSSL):
+            follow_step(task, args, kwargs)
+
+
+class TasksPreprocessor(BaseDataPreprocessor):
+    """Give each task's batch to the task's preprocessor, and plain images to ``images``.
+
+    Args:
+        images: preprocessor of batches that belong to no task (frozen evaluation).
+        tasks: that of each task, by name; they belong to the tasks.
+    """
+
+    def __init__(self, images: nn.Module, tasks: dict[str, nn.Module]) -> None:
+        super().__init__()
+        self.images, self.tasks = images, tasks
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Return ``inputs`` and ``data_samples``, on the device.
+
+        Args:
+            data: a batch by task, as :func:`mmdense.datasets.multi_task.collate_tasks` makes it,
+                whose ``inputs`` and ``data_samples`` then are by task as well; or one batch.
+
+        Raises:
+            ValueError: a task has no batch, or a batch no task.
+        """
+        if 'inputs' in data:
+            return self.images(data, training)
+        refuse_other_tasks(data, self.tasks)
+        made = {name: own(data[name], training) for name, own in self.tasks.items()}
+        return {key: {name: batch[key] for name, batch in made.items()}
+                for key in ('inputs', 'data_samples')}
+
+
+@MODELS.register_module()
+class MultiTask(DenseSSL):
+    """Any methods on one backbone, each with its own data, heads, twin and queue.
+
+    The loss is the sum of the tasks' losses, each times its task's weight:
+    ``sum_t weight_t loss_t``. Every task runs on its own batch, one after the other in the
+    config's order, so BatchNorm of the backbone normalises each task's batch by itself and its
+    running statistics see all of them. State dict: ``backbone.*`` once, ``tasks.NAME.*`` for what
+    is the tasks' own.
+
+    Args:
+        backbone: config, shared by all tasks.
+        tasks: by name, a method's config without ``backbone``, and ``weight`` (default 1). Zero
+            keeps the task's gradients, as zeros, and its cost.
+        data_preprocessor: of plain images, and of tasks that name none.
+        out_index: the map that frozen evaluation takes; a task has its own.
+
+    Raises:
+        ValueError: no task, a weight below zero, or what :func:`build_task` refuses.
+    """
+
+    def __init__(self, backbone: dict, tasks: dict[str, dict],
+                 data_preprocessor: dict | None = None, out_index: int = -1,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(backbone, None, data_preprocessor, out_index, init_cfg)
+        if not tasks:
+            raise ValueError('MultiTask: tasks is empty; expected one method or more by name')
+        self.weights = {name: cfg.get('weight', 1.0) for name, cfg in tasks.items()}
+        for name, weight in self.weights.items():
+            if not 0 <= weight < float('inf'):
+                raise ValueError(f'tasks.{name}.weight={weight}: expected a number >= 0')
+        self.tasks = ModuleDict({
+            name: build_task(name, {key: value for key, value in cfg.items() if key != 'weight'},
+                             self.backbone, self.data_preprocessor)
+            for name, cfg in tasks.items()})
+        self.data_preprocessor = TasksPreprocessor(
+            self.data_preprocessor,
+            {name: task.data_preprocessor for name, task in self.tasks.items()})
+        self.register_forward_pre_hook(follow_steps, with_kwargs=True)
+
+    def loss(self, inputs: dict[str, list[Tensor]], views: dict[str, Views]) -> dict[str, Tensor]:
+        """Return ``NAME.loss_x``, scalars times their task's weight, of V views of each task.
+
+        Args:
+            inputs: by task, V tensors (B, 3, H, W); V, B and sizes are the task's own.
+            views: by task, their geometry.
+
+        Raises:
+            ValueError: a task has no batch, or a batch no task.
+        """
+        refuse_other_tasks(inputs, self.tasks)
+        return {f'{name}.{key}': value * self.weights[name] if 'loss' in key else value
+                for name, task in self.tasks.items()
+                for key, value in task.loss(inputs[name], views[name]).items()}
