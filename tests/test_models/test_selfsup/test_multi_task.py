@@ -164,3 +164,20 @@ def test_a_task_that_is_no_method_is_told():
 def test_two_tasks_of_one_name_are_no_config():
     with pytest.raises(SyntaxError, match='keyword argument repeated: image'):
         compile("tasks = dict(image=dict(type='mmdense.MoCo'), image=dict())", 'config.py', 'exec')
+
+
+@pytest.mark.situation('processes', 'compile=True with several tasks', 'works',
+                       'one graph, the same losses; both twins follow')
+def test_the_losses_are_one_graph():
+    """Twins follow before the graph, from the first step on."""
+    torch._dynamo.reset()
+    model, data = build_multi_task(), batches(0, 1)
+    with torch.no_grad():
+        model.backbone.conv1.weight.add_(0.1)           # the twins take it over in the first step
+    other = copy.deepcopy(model)
+    other.forward = torch.compile(other.forward, backend='aot_eager', fullgraph=True)
+    for expected, found in zip(*([net(*data, mode='loss') for _ in range(2)]
+                                 for net in (model, other)), strict=True):
+        assert {name: loss.item() for name, loss in expected.items()} == pytest.approx(
+            {name: loss.item() for name, loss in found.items()}, rel=1e-5)
+    torch._dynamo.reset()
