@@ -12,6 +12,8 @@ from mmengine.runner import load_checkpoint
 from mmseg.registry import MODELS
 from references.tiny import BACKBONE, build, build_moco, build_multi_task, multi_task_config
 
+from mmdense.evaluation.features import FrozenEncoder
+
 
 def tasks(**changes):
     """The tasks' configs, of which those named get other settings."""
@@ -105,7 +107,7 @@ def test_both_twins_follow_once_per_step_and_apart():
 def test_each_task_has_its_preprocessor_and_evaluation_the_models():
     model = build_multi_task(tasks=tasks(cells=dict(data_preprocessor=dict(
         type='mmdense.ViewsPreprocessor', mean=(0, 0, 0), std=(1, 1, 1)))))
-    white = torch.full((2, 3, 8, 8), 255, dtype=torch.uint8)
+    white = torch.full((2, 3, 64, 64), 255, dtype=torch.uint8)
     _, views = batches(0, 1)
     made = model.data_preprocessor({name: dict(inputs=[white, white], data_samples=views[name])
                                     for name in ('image', 'cells')}, True)
@@ -113,7 +115,8 @@ def test_each_task_has_its_preprocessor_and_evaluation_the_models():
     assert (made['inputs']['cells'][0] == 255).all()
     torch.testing.assert_close(made['inputs']['image'][0], plain)
     assert made['data_samples']['cells'].boxes.shape == views['cells'].boxes.shape
-    assert model.extract_feat(plain)[-1].shape[:2] == (2, 64)
+    encoder = FrozenEncoder(model.eval())
+    torch.testing.assert_close(encoder(white), model.extract_feat(plain)[-1])
 
 
 def test_a_weight_of_zero_keeps_zero_gradients():
