@@ -9,9 +9,11 @@ Command: tools/dist_train.sh configs/densecl_r18_camvid.py 2
 _base_ = [
     '_base_/mmdense.py',
     '_base_/pretrain_runtime.py',
-    '_base_/models/densecl_r18.py',
+    '_base_/methods/small/densecl.py',
+    '_base_/backbones/r18.py',
     '_base_/datasets/unlabelled_camvid.py',
     '_base_/datasets/frozen_camvid.py',
     '_base_/schedules/auto.py',
 ]
+model = _base_.network
 default_hooks = dict(checkpoint=dict(interval=200))

@@ -9,11 +9,11 @@ Command: tools/dist_train.sh configs/densecl_r18_shapes.py 2
 _base_ = [
     '_base_/mmdense.py',
     '_base_/pretrain_runtime.py',
-    '_base_/models/densecl_r18.py',
+    '_base_/methods/small/densecl.py',
+    '_base_/backbones/r18_s16.py',
     '_base_/datasets/unlabelled_shapes.py',
     '_base_/datasets/frozen_shapes.py',
     '_base_/schedules/auto.py',
 ]
-# a map of 4x4 cells on views of 64 pixels, at the stride that MoCoFCN fine-tunes
-model = dict(backbone=dict(strides=(1, 2, 2, 1)))
+model = _base_.network
 default_hooks = dict(checkpoint=dict(interval=100))

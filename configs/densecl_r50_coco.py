@@ -7,8 +7,10 @@ Command: tools/dist_train.sh configs/densecl_r50_coco.py 8
 _base_ = [
     '_base_/mmdense.py',
     '_base_/pretrain_runtime.py',
-    '_base_/models/densecl_r50.py',
+    '_base_/methods/densecl.py',
+    '_base_/backbones/r50.py',
     '_base_/datasets/unlabelled_folder.py',
-    '_base_/schedules/densecl_coco.py',
+    '_base_/schedules/sgd_coco.py',
 ]
+model = _base_.network
 train_dataloader = dict(dataset=dict(data_root='data/coco/train2017'))

@@ -12,7 +12,9 @@ Command: tools/dist_train.sh configs/densecl_r50_folder.py 8 \
 _base_ = [
     '_base_/mmdense.py',
     '_base_/pretrain_runtime.py',
-    '_base_/models/densecl_r50.py',
+    '_base_/methods/densecl.py',
+    '_base_/backbones/r50.py',
     '_base_/datasets/unlabelled_folder.py',
-    '_base_/schedules/densecl_folder.py',
+    '_base_/schedules/sgd.py',
 ]
+model = _base_.network

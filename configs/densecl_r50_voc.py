@@ -9,9 +9,10 @@ Command: tools/dist_train.sh configs/densecl_r50_voc.py 8
 _base_ = [
     '_base_/mmdense.py',
     '_base_/pretrain_runtime.py',
-    '_base_/models/densecl_r50.py',
+    '_base_/methods/densecl.py',
+    '_base_/backbones/r50.py',
     '_base_/datasets/unlabelled_voc.py',
     '_base_/datasets/frozen_voc.py',
-    '_base_/schedules/densecl_voc.py',
+    '_base_/schedules/sgd_voc.py',
 ]
-model = dict(queue=dict(own_image='masked'))
+model = dict(_base_.network, queue=dict(own_image='masked'))

@@ -8,7 +8,18 @@ Command: tools/dist_train.sh configs/detcon_b_r50_coco.py 8
 _base_ = [
     '_base_/mmdense.py',
     '_base_/pretrain_runtime.py',
-    '_base_/models/detcon_b_r50.py',
-    '_base_/datasets/regions_coco.py',
-    '_base_/schedules/detcon_b_coco.py',
+    '_base_/methods/detcon_b.py',
+    '_base_/backbones/r50_syncbn.py',
+    '_base_/datasets/unlabelled_folder.py',
+    '_base_/schedules/lars_coco.py',
 ]
+model = _base_.network
+train_dataloader = dict(
+    batch_size=128,
+    dataset=dict(
+        data_root='data/coco/train2017',
+        pipeline=[
+            *_base_.load,
+            dict(type='mmdense.LoadRegions', images='data/coco/train2017',
+                 folder='data/coco/regions_fh'),
+            *_base_.byol_224]))

@@ -12,7 +12,10 @@ Command: tools/dist_train.sh configs/detcon_b_r50_folder.py 8 \
 _base_ = [
     '_base_/mmdense.py',
     '_base_/pretrain_runtime.py',
-    '_base_/models/detcon_b_r50.py',
-    '_base_/datasets/regions_folder.py',
-    '_base_/schedules/detcon_b_folder.py',
+    '_base_/methods/detcon_b.py',
+    '_base_/backbones/r50_syncbn.py',
+    '_base_/datasets/unlabelled_folder.py',
+    '_base_/schedules/lars.py',
 ]
+model = _base_.network
+train_dataloader = dict(dataset=dict(pipeline=_base_.pipeline_fh))

@@ -11,7 +11,18 @@ Command: tools/dist_train.sh configs/detcon_b_r50_in1k.py 8
 _base_ = [
     '_base_/mmdense.py',
     '_base_/pretrain_runtime.py',
-    '_base_/models/detcon_b_r50.py',
-    '_base_/datasets/regions_in1k.py',
-    '_base_/schedules/detcon_b_in1k.py',
+    '_base_/methods/detcon_b.py',
+    '_base_/backbones/r50_syncbn.py',
+    '_base_/datasets/unlabelled_folder.py',
+    '_base_/schedules/lars_in1k.py',
 ]
+model = _base_.network
+train_dataloader = dict(
+    batch_size=128,
+    dataset=dict(
+        data_root='data/imagenet/train',
+        pipeline=[
+            *_base_.load,
+            dict(type='mmdense.LoadRegions', images='data/imagenet/train',
+                 folder='data/imagenet/regions_fh'),
+            *_base_.byol_224]))

@@ -9,9 +9,12 @@ Command: tools/dist_train.sh configs/detcon_s_r18_shapes.py 2
 _base_ = [
     '_base_/mmdense.py',
     '_base_/pretrain_runtime.py',
-    '_base_/models/detcon_s_r18.py',
-    '_base_/datasets/regions_shapes.py',
+    '_base_/methods/small/detcon_s.py',
+    '_base_/backbones/r18_s16.py',
+    '_base_/datasets/unlabelled_shapes.py',
     '_base_/datasets/frozen_shapes.py',
     '_base_/schedules/auto.py',
 ]
+model = _base_.network
+train_dataloader = dict(dataset=dict(pipeline=_base_.pipeline_fh))
 default_hooks = dict(checkpoint=dict(interval=100))

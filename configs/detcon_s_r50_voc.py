@@ -10,8 +10,12 @@ Command: tools/dist_train.sh configs/detcon_s_r50_voc.py 8
 _base_ = [
     '_base_/mmdense.py',
     '_base_/pretrain_runtime.py',
-    '_base_/models/detcon_s_r50.py',
-    '_base_/datasets/regions_voc.py',
+    '_base_/methods/detcon_s.py',
+    '_base_/backbones/r50_syncbn.py',
+    '_base_/datasets/unlabelled_voc.py',
     '_base_/datasets/frozen_voc.py',
-    '_base_/schedules/detcon_s_voc.py',
+    '_base_/schedules/lars_voc.py',
 ]
+model = _base_.network
+train_dataloader = dict(dataset=dict(pipeline=_base_.pipeline_fh))
+optim_wrapper = dict(optimizer=dict(lr=0.3, weight_decay=1e-6))

@@ -7,8 +7,10 @@ Command: tools/dist_train.sh configs/moco_r50_in1k.py 8
 _base_ = [
     '_base_/mmdense.py',
     '_base_/pretrain_runtime.py',
-    '_base_/models/moco_r50.py',
+    '_base_/methods/moco.py',
+    '_base_/backbones/r50.py',
     '_base_/datasets/unlabelled_folder.py',
-    '_base_/schedules/densecl_in1k.py',
+    '_base_/schedules/sgd_in1k.py',
 ]
+model = _base_.network
 train_dataloader = dict(dataset=dict(data_root='data/imagenet/train'))

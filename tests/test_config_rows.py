@@ -14,7 +14,6 @@ from references.configs import (
     CONFIGS,
     NARROW,
     ROOT,
-    STOCK,
     TABLES,
     build,
     build_shapes,
@@ -22,6 +21,7 @@ from references.configs import (
     move,
     parsed,
     read,
+    row_file,
     two_steps,
 )
 
@@ -34,10 +34,8 @@ from steps.options import read_with
 from steps.step import Settings
 from tables.chains import chain
 from tables.definition import read_table
+from tables.row_config import config_file
 
-#: mmpretrain's own rows: with its published recipe, and its methods with our recipe
-PUBLISHED = [path for path in STOCK if path.stem.startswith(('mocov2_', 'densecl_'))]
-every_published = pytest.mark.parametrize('leaf', PUBLISHED, ids=lambda path: path.stem)
 every_table = pytest.mark.parametrize('path', TABLES, ids=lambda path: path.stem)
 
 
@@ -46,22 +44,22 @@ def data(tmp_path_factory) -> Path:
     return make_data(tmp_path_factory.mktemp('configs') / 'data')
 
 
-@pytest.mark.parametrize('name', ['mmpretrain/mocov2_resnet18_shapes',
-                                  'mmpretrain/densecl_resnet18_shapes',
-                                  'mmpretrain/byol_resnet18_shapes',
-                                  'mmpretrain/simclr_resnet18_shapes',
-                                  'densecl_r18_shape_objects', 'supervised_r18_shape_objects'])
+@pytest.mark.parametrize('table, name', [
+    ('small_scenes', 'MoCo v2, stock'), ('small_scenes', 'DenseCL, stock'),
+    ('detcon_budget', 'BYOL, 400 steps'), ('detcon_budget', 'SimCLR, 400 steps'),
+    ('small_scenes', 'DenseCL, objects'), ('small_scenes', 'supervised, objects')])
 @pytest.mark.usefixtures('quick_runs')
-def test_a_row_is_trained_and_measured_by_two_configs(name: str, data: Path, tmp_path: Path):
+def test_a_row_is_trained_and_measured_by_two_configs(table: str, name: str, data: Path,
+                                                      tmp_path: Path):
     """Two steps with frozen mIoU; the weights go into DenseCL's network and into their own."""
-    leaf = CONFIGS / f'{name}.py'
+    leaf = row_file(table, name, tmp_path / 'configs')
     checkpoint = two_steps(leaf, data, tmp_path)
     logged = next(tmp_path.glob('*/*.log')).read_text()
     assert ' mIoU: ' in logged and ' loss: ' in logged
     saved = torch.load(checkpoint, weights_only=False)
     weights, counted = saved['state_dict'], saved['message_hub']['runtime_info']['forwards']
     # a view in each of two networks; SimCLR's two in one, BYOL's two in both
-    passes = 1 if 'supervised' in name else 4 if 'byol' in name else 2
+    passes = 1 if 'supervised' in name else 4 if 'BYOL' in name else 2
     assert counted == saved['meta']['iter'] * 2 * passes
     for config in (CONFIGS / 'densecl_r18_shapes.py', leaf):
         cfg = read(config, data)
@@ -84,16 +82,16 @@ def unscoped(node):
     return node.removeprefix('mmpretrain.') if isinstance(node, str) else node
 
 
-@every_published
-def test_stock_rows_are_what_mmpretrain_publishes(leaf: Path):
-    """Model, views and optimiser, but for what the leaf says."""
-    name = leaf.stem.partition('_')[0]
+@pytest.mark.parametrize('table', ['small', 'small_scenes'])
+@pytest.mark.parametrize('row, name', [('MoCo v2, stock', 'mocov2'), ('DenseCL, stock', 'densecl')])
+def test_stock_rows_are_what_mmpretrain_publishes(table: str, row: str, name: str, tmp_path: Path):
+    """Model, views and optimiser, but for what the table says."""
     theirs = Config.fromfile(Path(mmpretrain.__file__).parent / '.mim/configs' / name
                              / f'{name}_resnet50_8xb32-coslr-200e_in1k.py')
-    ours = parsed(leaf)
+    ours = parsed(row_file(table, row, tmp_path))
     model = unscoped(ours.model.to_dict())
     assert model['backbone'].pop('strides', None) == (
-        [1, 2, 2, 1] if leaf.stem.endswith('shapes') else None)
+        [1, 2, 2, 1] if table == 'small_scenes' else None)
     model['backbone']['depth'], model['neck']['in_channels'] = 50, 2048
     preprocessor = model.pop('data_preprocessor')
     assert preprocessor == theirs.data_preprocessor.to_dict()
@@ -110,19 +108,20 @@ def test_stock_rows_are_what_mmpretrain_publishes(leaf: Path):
     assert ours.model.queue_len % ours.auto_scale_lr.base_batch_size == 0
 
 
-@pytest.mark.parametrize('name, published, changes', [
-    ('byol', 'byol_resnet50_16xb256-coslr-200e_in1k', {
+@pytest.mark.parametrize('row, published, changes', [
+    ('BYOL', 'byol_resnet50_16xb256-coslr-200e_in1k', {
         'base_momentum': 0.004, 'neck.hid_channels': 512, 'neck.out_channels': 128,
         'head.predictor.in_channels': 128, 'head.predictor.hid_channels': 512,
         'head.predictor.out_channels': 128, 'head.predictor.norm_cfg': dict(type='BN1d')}),
-    ('simclr', 'simclr_resnet50_8xb32-coslr-200e_in1k', {
+    ('SimCLR', 'simclr_resnet50_8xb32-coslr-200e_in1k', {
         'backbone.zero_init_residual': False, 'neck.hid_channels': 512})])
-def test_rows_with_our_recipe_are_mmpretrains_methods(name: str, published: str, changes: dict):
-    """Model but for what the leaf says; data, schedule and recipe are those of our DenseCL."""
-    theirs = Config.fromfile(Path(mmpretrain.__file__).parent / '.mim/configs' / name
+def test_rows_with_our_recipe_are_mmpretrains_methods(row: str, published: str, changes: dict,
+                                                      tmp_path: Path):
+    """Model but for what its base says; data, schedule and recipe are those of our DenseCL."""
+    theirs = Config.fromfile(Path(mmpretrain.__file__).parent / '.mim/configs' / row.lower()
                              / f'{published}.py')
-    cfg, ours = (parsed(CONFIGS / leaf) for leaf in (
-        f'mmpretrain/{name}_resnet18_shapes.py', 'densecl_r18_shapes.py'))
+    cfg = parsed(row_file('detcon_budget', f'{row}, 400 steps', tmp_path))
+    ours = parsed(CONFIGS / 'densecl_r18_shapes.py')
     theirs.merge_from_dict({f'model.{key}': value for key, value in {
         'backbone.depth': 18, 'backbone.norm_cfg': dict(type='BN'),
         'backbone.strides': [1, 2, 2, 1], 'neck.in_channels': 512,
@@ -139,10 +138,10 @@ def test_rows_with_our_recipe_are_mmpretrains_methods(name: str, published: str,
     assert changed['param_scheduler'][1]['end'] == 100
 
 
-def test_the_explicit_config_has_the_values_of_the_auto_recipe():
+def test_the_explicit_row_has_the_values_of_the_auto_recipe(tmp_path: Path):
     """Of 600 images on two processes, so that a row of tables/small_recipe.py changes one."""
-    auto, explicit = (parsed(CONFIGS / f'densecl_r18_shapes{name}.py')
-                      for name in ('', '_explicit'))
+    auto = parsed(CONFIGS / 'densecl_r18_shapes.py')
+    explicit = parsed(row_file('small_recipe', 'auto values', tmp_path))
     assert (auto.recipe, explicit.recipe) == ('auto', 'published')
     facts = RunFacts(SCENE_COUNTS['unlabelled'], auto.train_dataloader.batch_size, 2, 1,
                      auto.train_cfg.max_iters)
@@ -164,12 +163,12 @@ def test_the_explicit_config_has_the_values_of_the_auto_recipe():
 
 
 @every_table
-def test_every_table_can_be_run(path: Path):
+def test_every_table_can_be_run(path: Path, tmp_path: Path):
     """It reads, its command is its own, and every step of every row can be planned."""
     table = read_table(path)
     command = f'Command: python tools/run_table.py {path.relative_to(ROOT)}'
     assert command in ast.get_docstring(ast.parse(path.read_text()))
-    settings = Settings(Path('work_dirs/none'), ROOT / 'tools', budget=0.1)
+    settings = Settings(tmp_path, ROOT / 'tools', budget=0.1)
     for row in table.rows:
         assert [step.name for step in chain(table, row, 0, settings)][1] == 'evaluate'
 
@@ -182,25 +181,34 @@ def setting(cfg: Config, name: str):
 
 
 @every_table
-def test_every_row_of_a_table_builds_with_its_options(path: Path, data: Path):
+def test_every_row_of_a_table_builds_with_its_options(path: Path, data: Path, tmp_path: Path):
     """And each option changes the config that it is for."""
     table = read_table(path)
     for row in (row for row in table.rows if row.pretrain is not None):
-        cfg = read_with(row.pretrain, row.options)
+        config = config_file(row.pretrain, tmp_path, 'row')
+        cfg = read_with(config, row.options)
         for name, value in row.options.items():
-            before = setting(read_with(row.pretrain, {}), name)
+            before = setting(read_with(config, {}), name)
             assert setting(cfg, name) == value != before, (row.name, name)
         move(cfg._cfg_dict, data)
         build_shapes(cfg.model)
-        assert build(cfg.train_dataloader.dataset, DATASETS)[0]['inputs'] is not None
+        sample = build(cfg.train_dataloader.dataset, DATASETS)[0]
+        if 'regions' in cfg.model:
+            kind = cfg.model.regions.type
+            assert ('regions' in sample['data_samples']) == (kind == 'mmdense.GivenRegions')
+            assert len(sample['inputs']) == (3 if kind == 'mmdense.ClusteredRegions' else 2)
+        elif cfg.model.type == 'mmpretrain.ImageClassifier':
+            assert 0 <= sample['data_samples'].gt_label < cfg.model.head.num_classes
+        else:
+            assert len(sample['inputs']) == 2
 
 
-@pytest.mark.parametrize('name', ['mmpretrain/densecl_resnet18_shapes',
-                                  'mmpretrain/byol_resnet18_shapes',
-                                  'detcon_b_r18_shapes_clustered',
-                                  'supervised_r18_shape_objects'])
-def test_rows_of_others_can_be_checked_before_they_run(name: str, data: Path):
-    cfg = read(CONFIGS / f'{name}.py', data)
+@pytest.mark.parametrize('table, name', [
+    ('small_scenes', 'DenseCL, stock'), ('detcon_budget', 'BYOL, 400 steps'),
+    ('detcon_ablation', 'clustered'), ('small_scenes', 'supervised, objects')])
+def test_rows_of_others_can_be_checked_before_they_run(table: str, name: str, data: Path,
+                                                       tmp_path: Path):
+    cfg = read(row_file(table, name, tmp_path), data)
     findings = check_config(cfg, read_facts(cfg, processes=2))
     said = {finding.subject: finding.text for finding in findings}
     assert view_sizes(cfg) == [64]

@@ -17,12 +17,12 @@ from references.configs import (
     FINETUNING,
     PRETRAINING,
     ROOT,
-    STOCK,
     build,
     build_shapes,
     make_data,
     parsed,
     read,
+    row_file,
     small_options,
     two_steps,
     words,
@@ -30,6 +30,7 @@ from references.configs import (
 from torchvision.models import resnet18, resnet50
 
 from mmdense import registry
+from mmdense.engine.options import find, merge_options
 from mmdense.engine.run_config import prepare
 
 #: registered, but put into a run by our tools, or a part for configs of the user's own
@@ -42,15 +43,12 @@ NOT_IN_CONFIGS = {
     'MultibandSegDataPreProcessor': 'for images of more than three bands; docs/images.md',
     'StopBelowStartHook': "for a user's continuation of a run; docs/evaluation.md",
 }
-#: collections of the metafile that are no method of ours, and whose model they train
-COLLECTIONS = {'Supervised': 'mmpretrain.ImageClassifier'}
-
 #: one for each method and each decoder, on VOC, COCO and ImageNet: two steps in every run of the
 #: tests; MoCoFCN and small ones of every method are below, mmpretrain's in test_config_rows.py
 QUICK = ('densecl_r50_voc', 'moco_r50_voc', 'detcon_b_r50_coco', 'detcon_s_r50_in1k',
          'pspnet_r50_voc12aug', 'deeplabv3plus_r50_voc12aug', 'nonlocal_r50_voc12aug')
 
-every_leaf = pytest.mark.parametrize('leaf', PRETRAINING + STOCK + FINETUNING,
+every_leaf = pytest.mark.parametrize('leaf', PRETRAINING + FINETUNING,
                                      ids=lambda path: path.stem)
 every_finetuning = pytest.mark.parametrize('leaf', FINETUNING, ids=lambda path: path.stem)
 
@@ -68,7 +66,7 @@ def test_is_formatted(leaf: Path):
     assert '\nCost: ' in doc and ('\nData: ' in doc or '_r50_folder' in leaf.stem)
     command = re.search(r'^Command: (tools/dist_train\.sh) (\S+) (\d+)', doc, re.M)
     assert (ROOT / command[1]).is_file() and command[2] == str(leaf.relative_to(ROOT))
-    assert len(tree.body) <= 5, 'a leaf is bases and a few lines'
+    assert len(tree.body) <= 9, 'a leaf is bases and a few lines'
     bases = next(node for node in tree.body if isinstance(node, ast.Assign))
     assert ast.literal_eval(bases.value)[0].endswith('_base_/mmdense.py')
     cfg = parsed(leaf)
@@ -109,23 +107,15 @@ def test_a_leaf_builds_its_run(leaf: Path, data: Path, tmp_path: Path, monkeypat
         classes = runner.val_loop.dataloader.dataset.metainfo['classes']
         assert model.decode_head.num_classes == len(train.metainfo['classes']) == len(classes)
         return
-    size = 224 if '_r50_' in leaf.stem else 64 if 'shape' in leaf.stem else 96
-    views = sample['inputs']
-    if leaf.stem.startswith('supervised'):
-        assert 0 <= sample['data_samples'].gt_label < model.head.num_classes
-        assert model.head.num_classes == len(train.metainfo['classes'])
-        views = [views, views]
-    assert [tuple(view.shape) for view in views[:2]] == [(3, size, size)] * 2
-    assert len(views) == (3 if leaf.stem.endswith('_clustered') else 2)
+    size = 224 if '_r50_' in leaf.stem else 64 if 'shapes' in leaf.stem else 96
+    assert [tuple(view.shape) for view in sample['inputs']] == [(3, size, size)] * 2
     if leaf.stem.startswith('detcon'):
-        given = model.regions.type == 'mmdense.GivenRegions'
-        assert ('regions' in sample['data_samples']) == given
-        assert not given or sample['data_samples'].regions[0].max() > 0
+        assert sample['data_samples'].regions[0].max() > 0
 
 
 @pytest.mark.parametrize('leaf', [
     pytest.param(leaf, id=leaf.stem, marks=() if leaf.stem in QUICK else pytest.mark.full)
-    for leaf in (*PRETRAINING, *STOCK, *FINETUNING)])
+    for leaf in (*PRETRAINING, *FINETUNING)])
 @pytest.mark.usefixtures('quick_runs')
 def test_a_leaf_takes_two_steps(leaf: Path, data: Path, tmp_path: Path):
     """And is validated, where it has labels."""
@@ -136,17 +126,48 @@ def test_a_leaf_takes_two_steps(leaf: Path, data: Path, tmp_path: Path):
     assert (' mIoU: ' in logged) == (parsed(leaf).get('val_cfg') is not None)
 
 
+@pytest.mark.parametrize('leaf', sorted(CONFIGS.glob('*_folder.py')), ids=lambda path: path.stem)
+def test_every_folder_config_has_the_same_three_keys(leaf: Path, data: Path, monkeypatch):
+    """Folder, batch and length; also those with regions. They arrive in what is built."""
+    monkeypatch.chdir(data.parent)
+    options = {'train_dataloader.dataset.data_root': 'data/mine',
+               'train_dataloader.batch_size': 2, 'train_cfg.max_iters': 7}
+    cfg = parsed(leaf)
+    assert all(find(cfg, key) != value for key, value in options.items())
+    merge_options(cfg, {key: str(value) for key, value in options.items()})
+    assert {key: find(cfg, key) for key in options} == options
+    found = build(cfg.train_dataloader.dataset, DATASETS)
+    assert {Path(found.get_data_info(n)['img_path']).parent.name for n in range(len(found))} == {
+        'mine'}
+    assert len(found[0]['inputs']) == 2
+
+
+@pytest.mark.parametrize('lines', re.findall(
+    r'```python\n(_base_ = .*?)```', (ROOT / 'docs/methods/detcon.md').read_text(), re.DOTALL))
+def test_regions_are_chosen_as_the_page_says(lines: str, data: Path, tmp_path: Path):
+    """The blocks of docs/methods/detcon.md: the samples have what the regions need."""
+    leaf = tmp_path / 'mine.py'
+    leaf.write_text(lines.replace("'detcon", f"'{CONFIGS}/detcon"))
+    cfg = read(leaf, data)
+    if 'folder' in lines:
+        cfg.train_dataloader.dataset.data_root = str(data / 'mine')
+    build_shapes(cfg.model)
+    sample = build(cfg.train_dataloader.dataset, DATASETS)[0]
+    given = cfg.model.regions.type == 'mmdense.GivenRegions'
+    assert ('regions' in sample['data_samples']) == given
+    assert len(sample['inputs']) == (3 if 'clustered' in lines else 2)
+
+
 @every_finetuning
 def test_segmentor_trains_on_its_own_crops(leaf: Path, data: Path):
     """Size of a padded batch, and the head's output stride."""
-    if '_r50_' in leaf.name and not leaf.stem.startswith('mocofcn'):
-        pytest.skip('the same stock head at ResNet-18 size is tested; saves time')
     cfg = read(leaf, data)
     train = build(cfg.train_dataloader.dataset, DATASETS)
     model = build(cfg.model).eval()
     batch = model.data_preprocessor(pseudo_collate([train[0], train[1]]), training=True)
     assert tuple(batch['inputs'].shape) == (2, 3, *cfg.crop_size)
-    stride = 16 if leaf.stem.startswith('mocofcn') else 8
+    # DeepLabv3+ decodes at the stride of its low-level map
+    stride = dict(mocofcn=16, deeplabv3plus=4).get(leaf.stem.partition('_')[0], 8)
     with torch.no_grad():
         logits = model.decode_head(model.backbone(torch.zeros(1, 3, 64, 96)))
     assert tuple(logits.shape) == (1, cfg.num_classes, 64 // stride, 96 // stride)
@@ -211,8 +232,7 @@ def test_metafile_lists_every_config_and_nothing_else():
         assert model['Name'] == Path(model['Config']).stem
         assert model['In Collection'] in collections
         method = parsed(ROOT / model['Config']).model.type
-        assert method == COLLECTIONS.get(model['In Collection'],
-                                         f"mmdense.{model['In Collection']}")
+        assert method == f"mmdense.{model['In Collection']}"
 
 
 def test_every_registered_class_is_in_a_config():
@@ -260,18 +280,19 @@ def test_pretrain_then_finetune_two_steps(data: Path, tmp_path: Path):
         torch.testing.assert_close(tuned[name], weights[name], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize('name', ['detcon_b_r18_shapes', 'detcon_b_r18_shapes_clustered',
-                                  'detcon_b_r18_shapes_soft', 'detcon_s_r18_shapes'])
+@pytest.mark.parametrize('name', ['FH', 'clustered', 'soft', 'DetCon_S, FH'])
 @pytest.mark.usefixtures('quick_runs')
 def test_detcon_trains_with_its_regions(name: str, data: Path, tmp_path: Path):
     """Whatever its regions; the twin, where there is one, has followed and is in the checkpoint."""
-    saved = torch.load(two_steps(CONFIGS / f'{name}.py', data, tmp_path), weights_only=False)
+    leaf = row_file('detcon_ablation', name, tmp_path / 'configs')
+    saved = torch.load(two_steps(leaf, data, tmp_path), weights_only=False)
     weights, steps = saved['state_dict'], saved['meta']['iter']
-    assert (weights['twin.steps'] == steps) if '_b_' in name else not any(
+    twin = name != 'DetCon_S, FH'
+    assert (weights['twin.steps'] == steps) if twin else not any(
         'twin' in n for n in weights)
     learnt = 'regions.prototypes' in weights
-    assert learnt == name.endswith('soft') and all(t.isfinite().all() for t in weights.values())
-    views, networks, whole = 2, 2 if '_b_' in name else 1, name.endswith('clustered')
+    assert learnt == (name == 'soft') and all(t.isfinite().all() for t in weights.values())
+    views, networks, whole = 2, 1 + twin, name == 'clustered'
     forwards = saved['message_hub']['runtime_info']['forwards']
     assert forwards == steps * 2 * (views * networks + whole)
     logged = next(tmp_path.glob('*/*.log')).read_text()

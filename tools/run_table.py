@@ -79,6 +79,7 @@ def main() -> None:
     gpus = check_gpus(args.gpus) if args.gpus else ()
     processes = 1 if gpus else 2 if args.processes is None else args.processes
     settings = Settings(folder, ROOT / 'tools', args.budget, processes, args.amp)
+    make_output_folder(folder, '--work-dir')
     chains = {(row.name, seed): chain(table, row, seed, settings)
               for row in table.rows for seed in seeds}
     # a seed of all rows before the next seed: an interrupted table has whole pairs
@@ -90,7 +91,6 @@ def main() -> None:
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    make_output_folder(folder, '--work-dir')
     with locked(folder / LOCK) as lock, \
             progress_bars(console=console, speed_estimate_period=1e9) as bars:
         remove_partials(folder, below=True)

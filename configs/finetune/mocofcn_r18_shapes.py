@@ -8,12 +8,12 @@ Command: tools/dist_train.sh configs/finetune/mocofcn_r18_shapes.py 2 \
 _base_ = [
     '../_base_/mmdense.py',
     '../_base_/finetune_runtime.py',
-    '../_base_/models/mocofcn_r18.py',
+    '../_base_/segmentors/mocofcn_r18.py',
     '../_base_/datasets/shapes.py',
-    '../_base_/schedules/finetune_shapes.py',
+    '../_base_/schedules/finetune_adamw.py',
 ]
 model = dict(
     data_preprocessor=dict(size=_base_.crop_size),
     decode_head=dict(num_classes=_base_.num_classes))
-train_dataloader = dict(batch_size=_base_.batch_size)
+train_dataloader = dict(batch_size=4)
 default_hooks = dict(checkpoint=dict(interval=40))

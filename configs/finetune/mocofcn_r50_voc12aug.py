@@ -8,7 +8,7 @@ Command: tools/dist_train.sh configs/finetune/mocofcn_r50_voc12aug.py 4 \
 _base_ = [
     '../_base_/mmdense.py',
     '../_base_/finetune_runtime.py',
-    '../_base_/models/mocofcn_r50.py',
+    '../_base_/segmentors/mocofcn_r50.py',
     '../_base_/datasets/voc12aug_moco.py',
     '../_base_/schedules/finetune_moco.py',
 ]

@@ -8,10 +8,12 @@ Command: tools/dist_train.sh configs/finetune/nonlocal_r50_voc12aug.py 4 \
 _base_ = [
     '../_base_/mmdense.py',
     '../_base_/finetune_runtime.py',
-    '../_base_/models/nonlocal_r50.py',
+    '../_base_/segmentors/plain_resnet.py',
+    'mmseg::_base_/models/nonlocal_r50-d8.py',
     '../_base_/datasets/voc12aug.py',
     '../_base_/schedules/finetune_cosine.py',
 ]
 model = dict(
+    _base_.plain_r50,
     data_preprocessor=dict(size=_base_.crop_size),
     decode_head=dict(num_classes=_base_.num_classes))

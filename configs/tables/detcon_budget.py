@@ -5,9 +5,13 @@ are mmpretrain's, with the views, schedule and widths of ours.
 Data: data/shapes, generated on first use.
 Command: python tools/run_table.py configs/tables/detcon_budget.py
 """
-_pairs = {'BYOL': '../mmpretrain/byol_resnet18_shapes.py',
+_image_level = ['../_base_/pretrain_runtime.py', '../_base_/datasets/unlabelled_shapes.py',
+                '../_base_/datasets/frozen_shapes.py', '../_base_/schedules/auto.py']
+# a map of 4x4 cells on views of 64 pixels, as DetCon's
+_settings = {'model.backbone.strides': (1, 2, 2, 1), 'default_hooks.checkpoint.interval': 100}
+_pairs = {'BYOL': [*_image_level, '../_base_/methods/mmpretrain/byol.py', _settings],
           'DetCon_B': '../detcon_b_r18_shapes.py',
-          'SimCLR': '../mmpretrain/simclr_resnet18_shapes.py',
+          'SimCLR': [*_image_level, '../_base_/methods/mmpretrain/simclr.py', _settings],
           'DetCon_S': '../detcon_s_r18_shapes.py'}
 
 rows = [dict(name='random', pretrain=None)] + [

@@ -6,7 +6,12 @@ BatchNorm shuffled over 2 processes, crops of 40 to 100 % of the image, mild col
 Data: data/shapes, generated on first use.
 Command: python tools/run_table.py configs/tables/small_recipe.py
 """
-_config = '../densecl_r18_shapes_explicit.py'
+# the values of the auto recipe for 600 images and 400 steps of 32, written out
+_config = ['../densecl_r18_shapes.py', {
+    'recipe': 'published',
+    'model.queue': dict(size=300, own_image='masked', init='empty'),
+    'model.twin': dict(momentum=0.9, bn='shuffle'),
+    'train_dataloader.dataset.pipeline': '_base_.pipeline_explicit'}]
 _view = 'train_dataloader.dataset.pipeline.2.views.0'
 
 rows = [

@@ -17,12 +17,19 @@ from mmdense.datasets.generate import ensure_scenes
 from mmdense.regions import grid_regions, write_regions
 from references.commands import ROOT, call_tool
 from steps.options import format_options
+from tables.definition import read_table
+from tables.row_config import config_file
 
 CONFIGS = ROOT / 'configs'
 PRETRAINING = sorted(CONFIGS.glob('*.py'))
-STOCK = sorted((CONFIGS / 'mmpretrain').glob('*.py'))
 FINETUNING = sorted((CONFIGS / 'finetune').glob('*.py'))
 TABLES = sorted((CONFIGS / 'tables').glob('*.py'))
+
+
+def row_file(table: str, row: str, folder: Path) -> Path:
+    """Return the config of a table's row; one of bases and settings is written to ``folder``."""
+    found, = read_table(CONFIGS / f'tables/{table}.py').chosen([row])
+    return config_file(found.pretrain, folder, 'row')
 
 
 #: images of a stand-in

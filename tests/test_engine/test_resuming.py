@@ -283,7 +283,7 @@ def test_a_program_is_refused(text):
 
 def test_every_config_of_ours_comes_back_without_a_difference(repo, lines):
     from mmengine.config import Config
-    for name in ('densecl_r18_shapes.py', 'detcon_b_r50_voc_soft.py',
+    for name in ('densecl_r18_shapes.py', 'detcon_b_r50_voc.py',
                  'finetune/deeplabv3plus_r50_voc12aug.py'):
         cfg = Config.fromfile(repo / 'configs' / name)
         assert read_changes(dict(cfg=cfg.pretty_text), cfg, name) == {} and not lines

@@ -1,12 +1,17 @@
 """What a table may say, and what it is told where it says something else."""
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from mmengine.config import Config, DictAction
 from references.tables import write_table
 
 from steps.options import budget_options, format_options, read_with
+from steps.step import Settings
+from tables.chains import chain
 from tables.definition import read_table
+from tables.row_config import config_file
 
 
 @pytest.fixture
@@ -43,6 +48,16 @@ def test_without_a_config_of_its_own_a_row_is_measured_with_its_options(table):
     ("name='wider'", "name='a|b'", r"name='a\|b'; expected words"),
     ("'wider', pretrain='pretrain.py'", "'wider', pretrain='no.py'", "row 'wider', pretrain: no "
      "config 'no.py', looked for .*no.py"),
+    ("'wider', pretrain='pretrain.py'", "'wider', pretrain=['pretrain.py', 'no.py']",
+     "row 'wider', pretrain: no config 'no.py', looked for .*no.py"),
+    ("'wider', pretrain='pretrain.py'", "'wider', pretrain=[{'model.depth': 3}]",
+     'expected the path of a config, or a list of bases'),
+    ("'wider', pretrain='pretrain.py'", "'wider', pretrain=['pretrain.py', {'modle.a': 3}]",
+     "pretrain: 'modle.a' changes nothing, for nothing reads 'modle'"),
+    ("'wider', pretrain='pretrain.py'", "'wider', pretrain=['pretrain.py', {'model.0.a': 3}]",
+     "'model.0.a' is no dotted name"),
+    ("'wider', pretrain='pretrain.py'", "'wider', pretrain=['pretrain.py', {'work_dir': 'a'}]",
+     "'work_dir' is set by the table runner"),
     ("'model.queue.size': 8", "'randomness.seed': 8", "'randomness.seed' is set by the table"),
     ("'model.queue.size': 8", "'model.queue': {'size': 8}", 'cannot be given on a command line'),
     ("'random', pretrain=None", "'random', pretrain=None, options={'a': 1}", 'pretrain is None'),
@@ -113,3 +128,40 @@ def test_a_budget_needs_iterations():
             budget_options(cfg, budget, 'c.py')
     with pytest.raises(ValueError, match='config no.py with options .* could not be read'):
         read_with('no.py', {})
+
+
+def test_a_row_of_bases_and_settings_is_a_config_of_its_own(table):
+    """Its file has what a config with these bases would say, and is written once."""
+    folder = table.parent
+    (folder / 'more.py').write_text("part = dict(size=4)\nextra = dict(a=1, b=2)\n")
+    table.write_text(table.read_text().replace("'wider', pretrain='pretrain.py'", """
+        'wider', pretrain=['pretrain.py', 'more.py', {
+            'model.queue': '_base_.part', 'model.queue.shape': (8, [9, '_base_.extra.a']),
+            'optim_wrapper.optimizer': dict(_delete_=True, a='_base_.extra'), 'load_from': "it's"}]"""))
+    row = read_table(table).rows[2]
+    path = config_file(row.pretrain, folder / 'written', 'pretrain')
+    assert path == config_file(row.pretrain, folder / 'written', 'pretrain')
+    assert [path] == list((folder / 'written').iterdir())
+    found, plain = Config.fromfile(path), Config.fromfile(folder / 'pretrain.py')
+    assert found.model.queue == {**plain.model.queue, 'size': 4, 'shape': (8, [9, 1])}
+    assert found.optim_wrapper.optimizer == dict(a=dict(a=1, b=2))
+    assert found.load_from == "it's"
+    assert found.train_dataloader == plain.train_dataloader
+    steps = chain(read_table(table), row, 0, Settings(folder / 'work', folder))
+    assert steps[0].facts['config'].startswith('pretrain + more + model.queue=_base_.part')
+    words = steps[0].command()
+    assert read_with(words[1], {}).model.queue.size == 4
+    assert Path(words[1]).resolve().parent == (folder / 'work/wider').resolve()
+
+
+@pytest.mark.parametrize('base, said', [
+    ("'mmpretrain::no/such.py'", 'config mmpretrain::no/such.py'),
+    ("['pretrain.py', 'pretrain.py']", 'Duplicate key is not allowed among bases'),
+    ("['pretrain.py', {'model.queue': '_base_.nothing'}]", 'could not be read')])
+def test_a_row_whose_bases_do_not_fit_is_one_clear_error(table, base, said):
+    table.write_text(table.read_text().replace("'wider', pretrain='pretrain.py'",
+                                               f"'wider', pretrain={base}"))
+    found = read_table(table)
+    with pytest.raises(ValueError, match=said) as error:
+        chain(found, found.rows[2], 0, Settings(table.parent / 'work', table.parent))
+    assert 'work/wider/pretrain_' in str(error.value)

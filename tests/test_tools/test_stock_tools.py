@@ -177,7 +177,7 @@ def scopes(node) -> set[str]:
     ('mmpretrain::_base_/models/resnet50.py', 'ImageClassifier'),
     ('mmdense::finetune/mocofcn_r50_voc12aug.py', 'EncoderDecoder'),
     ('mmdense::densecl_r18_shapes.py', 'mmdense.DenseCL'),
-    ('mmdense::_base_/models/densecl_r50', 'mmdense.DenseCL')])
+    ('mmdense::_base_/methods/densecl', 'mmdense.DenseCL')])
 def test_each_packages_configs_are_inherited(tmp_path, base, key):
     path = tmp_path / 'leaf.py'
     path.write_text(f"_base_ = [__import__('mmdense').BASE, '{base}']\n")

@@ -53,7 +53,7 @@ train() {
     local name=$1 config=$2 processes=$3
     shift 3
     run "$name" "$root/tools/dist_train.sh" "$root/configs/$config.py" "$processes" --amp --resume \
-        --work-dir "$out/$config" --cfg-options default_hooks.checkpoint.interval="$half" \
+        --work-dir "$out/${name%_resumed}" --cfg-options default_hooks.checkpoint.interval="$half" \
         default_hooks.logger.interval=1 train_cfg.val_interval="$half" \
         "${shape[@]}" "$@"
 }
@@ -70,9 +70,10 @@ train densecl densecl_r18_shapes "$GPUS" train_cfg.max_iters="$half"
 train densecl_resumed densecl_r18_shapes "$GPUS" train_cfg.max_iters="$iterations"
 train detcon_s detcon_s_r18_shapes "$GPUS" train_cfg.max_iters="$half"
 train detcon_b detcon_b_r18_shapes "$GPUS" train_cfg.max_iters="$half"
-train compiled densecl_r18_shapes_explicit "$GPUS" train_cfg.max_iters="$half" "$compile"
+train compiled densecl_r18_shapes "$GPUS" train_cfg.max_iters="$half" recipe=published \
+    "$compile"
 run tested "$root/tools/dist_test.sh" "$root/configs/densecl_r18_shapes.py" \
-    "$out/densecl_r18_shapes/iter_$iterations.pth" "$GPUS" --work-dir "$out/tested" \
+    "$out/densecl/iter_$iterations.pth" "$GPUS" --work-dir "$out/tested" \
     ${shape[@]:+--cfg-options "${shape[@]}"}
 
 echo "$SECONDS s; the numbers are in $out/results.jsonl" | tee -a "$out/summary.txt"

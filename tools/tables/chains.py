@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from mmdense.digests import digest
@@ -12,6 +14,7 @@ from steps.step import Settings, Step, need
 from steps.training import random_weights, train, train_and_test
 
 from .definition import Row, Table
+from .row_config import RowConfig, config_file
 
 #: steps of a chain before its fine-tuning: the weights and their frozen evaluation
 FROZEN = 2
@@ -20,10 +23,11 @@ IMAGES = 4
 PREDICTIONS = 'predictions'
 
 
-def _evaluation(row: Row, seed: int, table: Table, settings: Settings, start: Step) -> Step:
-    """Return the frozen evaluation of the checkpoint that ``start`` leaves."""
+def _evaluation(row: Row, seed: int, table: Table, settings: Settings, start: Step,
+                config: Path) -> Step:
+    """Return the frozen evaluation, by ``config``, of the checkpoint that ``start`` leaves."""
     beside = not any(other.pretrain is None for other in table.rows)
-    cfg = read_with(row.evaluate, row.evaluate_options)
+    cfg = read_with(config, row.evaluate_options)
     key = digest('evaluate', cfg.to_dict(), table.protocols, table.layers, beside,
                       start.fingerprint)
     folder = settings.folder(row.name, seed, 'evaluate', key)
@@ -43,8 +47,8 @@ def _evaluation(row: Row, seed: int, table: Table, settings: Settings, start: St
                              for protocol in table.protocols})
 
     return Step(
-        row.name, seed, 'evaluate', folder, key, dict(evaluate=os.path.relpath(row.evaluate)),
-        lambda: ['python', settings.tool('evaluate.py'), os.path.relpath(row.evaluate),
+        row.name, seed, 'evaluate', folder, key, dict(evaluate=os.path.relpath(config)),
+        lambda: ['python', settings.tool('evaluate.py'), os.path.relpath(config),
                  need(start.checkpoint(), start.folder), '--protocol', *table.protocols,
                  '--layers', *table.layers, '--seed', str(seed), '--json', os.path.relpath(path),
                  *pictures,
@@ -58,15 +62,22 @@ def chain(table: Table, row: Row, seed: int, settings: Settings) -> list[Step]:
     Raises:
         ValueError: a config that a table cannot train (epochs), a budget not above 0.
     """
+    folder = settings.work_dir / row.folder
+    evaluate = config_file(row.evaluate, folder, 'pretrain')
     if row.pretrain is None:
-        start = random_weights(row.name, seed, row.evaluate, row.evaluate_options, settings)
+        start = random_weights(row.name, seed, evaluate, row.evaluate_options, settings)
     else:
-        start = train(row.name, seed, 'pretrain', row.pretrain, row.options, settings)
-    steps = [start, _evaluation(row, seed, table, settings, start)]
+        start = train(row.name, seed, 'pretrain', config_file(row.pretrain, folder, 'pretrain'),
+                      row.options, settings)
+    if isinstance(row.pretrain, RowConfig):
+        # what it was made of says more than where it lies
+        start = replace(start, facts={**start.facts, 'config': str(row.pretrain)})
+    steps = [start, _evaluation(row, seed, table, settings, start, evaluate)]
     if table.finetune and row.name in table.finetune.rows:
-        for rate in table.finetune.learning_rates:
-            tuning = table.finetune
+        tuning = table.finetune
+        config = config_file(tuning.config, settings.work_dir, 'finetune')
+        for rate in tuning.learning_rates:
             options = {**tuning.options, 'optim_wrapper.optimizer.lr': rate}
-            steps += train_and_test(row.name, seed, f'lr{rate:g}', tuning.config, options,
+            steps += train_and_test(row.name, seed, f'lr{rate:g}', config, options,
                                     tuning.options, settings, start)
     return steps

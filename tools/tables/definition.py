@@ -9,9 +9,12 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmdense.engine.options import KNOWN_KEYS
 from mmdense.evaluation.protocols import PROTOCOLS
 from steps.options import format_options
 from steps.step import folder_name
+
+from .row_config import RowConfig
 
 #: set by the table itself
 RESERVED = ('randomness.seed', 'work_dir', 'launcher', 'resume')
@@ -23,15 +26,15 @@ class Row:
 
     Attributes:
         name: is unique in the table.
-        pretrain: config of pretraining; None = random weights.
+        pretrain: config of pretraining, a file or bases; None = random weights.
         options: changes to it, as ``--cfg-options``.
         evaluate: config of the frozen evaluation; its model has the weights' backbone.
         evaluate_options: changes to that one.
     """
     name: str
-    pretrain: Path | None
+    pretrain: Path | RowConfig | None
     options: dict[str, Any]
-    evaluate: Path
+    evaluate: Path | RowConfig
     evaluate_options: dict[str, Any]
 
     @property
@@ -43,7 +46,7 @@ class Row:
 @dataclass(frozen=True)
 class Finetune:
     """Fine-tuning of some rows with a segmentor's config, at each of some learning rates."""
-    config: Path
+    config: Path | RowConfig
     rows: tuple[str, ...]
     learning_rates: tuple[float, ...]
     options: dict[str, Any] = field(default_factory=dict)
@@ -121,7 +124,7 @@ def _list(given: Any, where: str, choices: Sequence[str] | None = None) -> tuple
     return tuple(given)
 
 
-def _config(given: Any, table: Path, where: str) -> Path:
+def _file(given: Any, table: Path, where: str) -> Path:
     if not isinstance(given, str):
         raise ValueError(f'{where}={given!r}; expected the path of a config')
     path = (table.parent / given).resolve()
@@ -129,6 +132,32 @@ def _config(given: Any, table: Path, where: str) -> Path:
         raise FileNotFoundError(f'{where}: no config {given!r}, looked for {path} (paths are '
                                 'relative to the table)')
     return path
+
+
+def _config(given: Any, table: Path, where: str) -> Path | RowConfig:
+    if isinstance(given, str) and '::' not in given:
+        return _file(given, table, where)
+    *bases, last = given if isinstance(given, (list, tuple)) and given else [given]
+    settings = _settings(last, where) if isinstance(last, dict) else {}
+    bases = bases if isinstance(last, dict) else [*bases, last]
+    if not bases or not all(isinstance(base, str) for base in bases):
+        raise ValueError(f'{where}={given!r}; expected the path of a config, or a list of bases '
+                         'with at most one dict of settings at its end')
+    return RowConfig(tuple(base if '::' in base else str(_file(base, table, where))
+                           for base in bases), settings)
+
+
+def _settings(given: dict, where: str) -> dict[str, Any]:
+    for key in given:
+        if key in RESERVED:
+            raise ValueError(f'{where}: {key!r} is set by the table runner; remove it')
+        if not isinstance(key, str) or not re.fullmatch(r'[A-Za-z_]\w*(\.[A-Za-z_]\w*)*', key):
+            raise ValueError(f'{where}: {key!r} is no dotted name, such as model.queue.size; '
+                             'places in lists can be given in options')
+        if key.partition('.')[0] not in KNOWN_KEYS:
+            raise ValueError(f'{where}: {key!r} changes nothing, for nothing reads '
+                             f'{key.partition(".")[0]!r}')
+    return dict(given)
 
 
 def _options(given: Any, where: str) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Two views of an image by mmpretrain's own transforms, as its imagenet_bs32_mocov2.py makes them.
 
-Changed is the size of the views: 96 or 64 pixels.
+Changed is the size of the views: 96 pixels for CamVid, 64 for scenes. mmengine's
+``default_collate`` stacks them.
 """
+_load = [dict(type='mmdense.SeedSample'), dict(type='mmdense.LoadImage')]
 _crop = dict(
     type='mmpretrain.RandomResizedCrop', crop_ratio_range=(0.2, 1.0), backend='pillow')
 _changes = [
@@ -15,12 +17,15 @@ _changes = [
          prob=0.5),
     dict(type='mmpretrain.RandomFlip', prob=0.5),
 ]
-mmpretrain_views_96 = [
+pipeline_mmpretrain_96 = [
+    *_load,
+    dict(type='Resize', scale=(240, 180)),
     dict(type='mmpretrain.MultiView', num_views=2,
          transforms=[[dict(_crop, scale=96), *_changes]]),
     dict(type='mmpretrain.PackInputs'),
 ]
-mmpretrain_views_64 = [
+pipeline_mmpretrain_64 = [
+    *_load,
     dict(type='mmpretrain.MultiView', num_views=2,
          transforms=[[dict(_crop, scale=64), *_changes]]),
     dict(type='mmpretrain.PackInputs'),

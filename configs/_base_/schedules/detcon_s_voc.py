@@ -1,4 +1,0 @@
-"""DetCon_B's schedule with SimCLR's rate and decay, which are ours: nobody published DetCon_S's."""
-_base_ = './detcon_b_voc.py'
-
-optim_wrapper = dict(optimizer=dict(lr=0.3, weight_decay=1e-6))
