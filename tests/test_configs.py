@@ -41,6 +41,10 @@ NOT_IN_CONFIGS = {
     'LabelCountsHook': 'every runner has it; its option is in docs/evaluation.md',
     'LabelFreeValLoop': 'val_cfg of a user who has no labels; docs/evaluation.md',
     'MultibandSegDataPreProcessor': 'for images of more than three bands; docs/images.md',
+    'MultiTask': "several methods in a config of the user's own; docs/concepts.md",
+    'MultiTaskDataset': 'the data of MultiTask; docs/concepts.md',
+    'MultiTaskSampler': 'the shares of MultiTask; docs/concepts.md',
+    'collate_tasks': 'the batches of MultiTask; docs/concepts.md',
     'StopBelowStartHook': "for a user's continuation of a run; docs/evaluation.md",
 }
 #: one for each method and each decoder, on VOC, COCO and ImageNet: two steps in every run of the
