@@ -1,8 +1,8 @@
 """Draw what a checkpoint has learnt, as PNG files.
 
 Of a pretraining config: matches between two views, principal components of the features, and
-similarity to a chosen cell; of a DetCon's also the regions that it contrasts. Of a segmentor's
-config: predictions beside labels.
+similarity to a chosen cell, and what the method itself adds (the regions that it contrasts). Of a
+segmentor's config: predictions beside labels.
 
 python tools/visualize.py configs/densecl_r18_shapes.py CHECKPOINT --out pictures
 python tools/visualize.py CONFIG CHECKPOINT --images a.jpg b.jpg --cell 120,80 --out pictures
@@ -65,7 +65,7 @@ def load_model(cfg: Config, checkpoint: str) -> BaseModel:
     What is drawn must be in the checkpoint: a segmentor, or what gives features and regions.
     """
     model = revert_sync_batchnorm(MODELS.build(cfg.model))
-    drawn = ('regions',) if hasattr(model, 'regions') else ()
+    drawn = sum(getattr(model, 'pictures', {}).values(), ())
     parts = () if isinstance(model, BaseSegmentor) else (*encoder_parts(model), *drawn)
     refuse_unfilled(model, CheckpointLoader.load_checkpoint(checkpoint, 'cpu'), checkpoint, parts)
     load_checkpoint(model, checkpoint, map_location='cpu', strict=False)

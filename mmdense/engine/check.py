@@ -19,9 +19,9 @@ from mmdense.datasets.built_datasets import build_training_set
 from mmdense.datasets.dataset_configs import find_pipeline
 from mmdense.datasets.source import source_images
 from mmdense.images.reading import ImageReadError
+from mmdense.models.random_batch import random_batch
 from mmdense.models.selfsup.base import DenseSSL
-from mmdense.models.selfsup.detcon import DetCon
-from mmdense.structures import Views
+from mmdense.models.selfsup.traits import queues_of, warmups_of
 
 from .bands_hook import watch_bands
 from .check_images import check_images
@@ -76,22 +76,21 @@ def check_data(cfg: Config, facts: RunFacts) -> Iterator[Finding]:
 
 def check_method(model: dict, facts: RunFacts) -> Iterator[Finding]:
     """Compare queue, warm-ups and twin with the dataset and the run."""
-    if 'queue' in model:
-        size, own = model['queue']['size'], model['queue'].get('own_image', 'negative')
-        if 0 < size < facts.keys:
-            yield Finding(False, 'queue', f'{size} keys are less than the {facts.keys} of one '
-                          f'iteration, which stops the run: queue.size={facts.keys} or more')
-        copies = size / max(facts.images, 1)
+    for name, (queue, per_image) in queues_of(model).items():
+        size, own = queue['size'], queue.get('own_image', 'negative')
+        step = facts.keys * per_image
+        if 0 < size < step:
+            yield Finding(False, name, f'{size} keys are less than the {step} of one '
+                          f'iteration, which stops the run: {name}.size={step} or more')
+        copies = size / max(facts.images * per_image, 1)
         fits = own == 'masked' or copies <= 0.5
-        yield Finding(fits, 'queue', f'{size} keys hold each image {copies:.1f} times' + (
+        yield Finding(fits, name, f'{size} keys hold each image {copies:.1f} times' + (
             '' if fits else ': old keys of a query\'s own image are negatives; at most '
-            f"{facts.images // 2}, or queue.own_image='masked'"))
-    for name, value in model.items():
-        if name.endswith('_warmup'):
-            share = value / facts.steps
-            yield Finding(share <= 0.5, 'warm-up',
-                          f'{name} = {value} steps is {share:.0%} of the run')
-    if 'twin' in model:
+            f"{facts.images * per_image // 2}, or {name}.own_image='masked'"))
+    for name, value in warmups_of(model).items():
+        share = value / facts.steps
+        yield Finding(share <= 0.5, 'warm-up', f'{name} = {value} steps is {share:.0%} of the run')
+    if model.get('twin'):
         momentum = model['twin'].get('momentum', 0.999)
         left = momentum ** facts.steps
         yield Finding(left <= 0.05, 'twin', f'momentum {momentum} averages over '
@@ -126,7 +125,7 @@ def check_batch_norm(model: nn.Module, cfg: Config, facts: RunFacts) -> Iterator
     seen = facts.per_process * (facts.processes if synced else 1)
     yield Finding(seen >= 8, 'BatchNorm', f'{len(norms)} layers over {seen} images'
                   + (' (all processes)' if synced else ' (each process by itself)'))
-    if isinstance(model, DetCon):
+    if getattr(model, 'contrasts_batch', False):
         # keys of the batch are normalised as positives are, but for those of other processes
         if facts.processes > 1:
             yield Finding(synced, 'BatchNorm of keys', 'of all processes alike' if synced else
@@ -143,15 +142,8 @@ def check_batch_norm(model: nn.Module, cfg: Config, facts: RunFacts) -> Iterator
 
 def measure_step(model: nn.Module, size: int, channels: int, batch: int) -> tuple[float, float]:
     """Time (s) and memory (MiB, saved for backward) of one step on random views of 16 regions."""
-    device = next(model.parameters()).device
-    count = 3 if isinstance(model, DetCon) and model.regions.whole_image else 2
-    images = [torch.randn(batch, channels, size, size, device=device) for _ in range(count)]
-    whole = torch.tensor([0., 0., size, size], device=device)
-    quarters = torch.arange(size, device=device) * 4 // size
-    regions = (quarters[:, None] * 4 + quarters + 1).expand(batch, -1, -1)
-    views = Views(boxes=whole.expand(count, batch, 4), regions=[regions] * count,
-                  flips=torch.zeros(count, batch, dtype=torch.bool, device=device),
-                  index=torch.arange(batch, device=device))
+    images, views = random_batch(getattr(model, 'num_views', 2), batch, size, channels,
+                                 device=next(model.parameters()).device)
     saved: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:

@@ -13,6 +13,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdense.datasets.built_datasets import build_training_set
+from mmdense.models.selfsup.traits import queues_of, warmups_of
 
 from .launch import count_processes, say
 
@@ -54,7 +55,7 @@ class RunFacts:
 
     @property
     def keys(self) -> int:
-        """Images of one iteration, over all processes: what a queue gets at once."""
+        """Images of one iteration, over all processes, whose keys a queue gets at once."""
         return self.per_process * self.processes
 
     @property
@@ -83,12 +84,12 @@ def read_facts(cfg: Config, processes: int | None = None) -> RunFacts:
 
 
 def require_images(model: dict, facts: RunFacts, fewest: int) -> None:
-    """Check that a queue can hold keys of other images than the query's own.
+    """Check that the queues can hold keys of other images than the query's own.
 
     Raises:
         ValueError: there are fewer than ``fewest`` images; the loss would be 0 or next to it.
     """
-    if 'queue' in model and facts.images < fewest:
+    if queues_of(model) and facts.images < fewest:
         raise ValueError(f"{model.get('type', 'the method')} learns from {facts.images} image(s): "
                          "the keys in its queue must be of other images than the query's, so it "
                          f'needs at least {fewest} images (train_dataloader.dataset); crops of a '
@@ -104,18 +105,18 @@ def model_changes(model: dict, facts: RunFacts) -> dict[str, Any]:
     """
     require_images(model, facts, FEWEST_IMAGES)
     changes = {f'model.{name}': min(value, int(METHOD_WARMUP * facts.steps))
-               for name, value in model.items() if name.endswith('_warmup')}
-    if 'twin' in model:
+               for name, value in warmups_of(model).items()}
+    if model.get('twin'):
         short = max(1 - 1 / (TWIN_SHARE * facts.steps), 0.9)
         momentum = min(model['twin'].get('momentum', 0.999), short)
         changes['model.twin.momentum'] = round(momentum, 6)
         if model['twin'].get('bn') != 'plain':
             changes['model.twin.bn'] = 'shuffle' if facts.processes > 1 else 'split'
-    if 'queue' in model:
-        size = min(model['queue']['size'], facts.images // 2)
-        changes['model.queue.size'] = size and max(size, facts.keys)
-        changes['model.queue.own_image'] = 'masked'
-        changes['model.queue.init'] = 'empty'
+    for name, (queue, per_image) in queues_of(model).items():
+        size = min(queue['size'], facts.images // 2 * per_image)
+        changes[f'model.{name}.size'] = size and max(size, facts.keys * per_image)
+        changes[f'model.{name}.own_image'] = 'masked'
+        changes[f'model.{name}.init'] = 'empty'
     return changes
 
 
@@ -154,8 +155,9 @@ def apply_recipe(cfg: Config, processes: int | None = None) -> None:
     if recipe not in ('published', 'auto'):
         raise ValueError(f"recipe={recipe!r}: expected 'published' or 'auto'")
     if recipe == 'published':
-        if ((cfg.get('model') or {}).get('queue') or {}).get('own_image') == 'masked':
-            require_images(cfg.model, read_facts(cfg, processes), 2)
+        model = cfg.get('model') or {}
+        if any(queue.get('own_image') == 'masked' for queue, _ in queues_of(model).values()):
+            require_images(model, read_facts(cfg, processes), 2)
         return
     facts = read_facts(cfg, processes)
     for name, value in auto_changes(cfg, facts).items():

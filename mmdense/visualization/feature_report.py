@@ -15,7 +15,6 @@ from mmdense.datasets.source import with_source
 from mmdense.datasets.transforms.multiview import box_iou
 from mmdense.evaluation.features import FrozenEncoder
 from mmdense.models.matching.geometry import cell_centres, cell_coordinates, visible_in
-from mmdense.models.selfsup.detcon import DetCon
 from mmdense.random_states import kept_random_state
 from mmdense.structures import ViewSample
 
@@ -34,6 +33,8 @@ LARGEST_SIDE = 512
 LARGEST_NUMBER_OF_LINES = 60
 #: draws of two views, of which the ones that share most are shown
 DRAWS = 8
+#: what a method may name among its ``pictures``: (model, sample, path) -> path
+PICTURES = dict(regions=draw_regions)
 
 
 def _array(image: Tensor) -> np.ndarray:
@@ -97,21 +98,21 @@ def draw_report(model: BaseModel, dataset: Sequence[dict], out_dir: str | Path,
                 stride: int = 8, out_index: int | str | None = None) -> list[Path]:
     """Draw matches between views, feature colours and similarities; return the files' paths.
 
-    Of a method of regions, also these, in the views that it takes.
+    Also the ``pictures`` that the method names, of the views that it takes.
 
     Args:
         model: with ``backbone`` and ``data_preprocessor``; a copy of its encoder is used.
         dataset: of samples as the pretraining pipeline packs them: ``inputs`` (views) and
             ``data_samples`` (``ViewSample``). The same views are drawn every time.
-        out_dir: gets ``matches_N.png``, ``similarity_N.png`` and ``features.png``; of a
-            :class:`DetCon` also ``regions_N.png``.
+        out_dir: gets ``matches_N.png``, ``similarity_N.png`` and ``features.png``, and
+            such as ``regions_N.png`` of the method's own pictures.
         num_images: taken evenly from the dataset.
         cell: pixel (x, y) of the images, whose cell is compared with all; None = the middle.
         stride, out_index: of the map, see :class:`FrozenEncoder`.
 
     Raises:
         ValueError: no images, a dataset whose views cannot be seen made, or ``cell`` lies outside
-            an image; of a :class:`DetCon` also a dataset that gives no regions.
+            an image; or the dataset does not give what the method's pictures show.
     """
     if not len(dataset):
         raise ValueError('there are no images to draw')
@@ -127,8 +128,8 @@ def draw_report(model: BaseModel, dataset: Sequence[dict], out_dir: str | Path,
             if len(views) > 1:
                 paths.append(draw_matches(encoder, views, geometry,
                                           out_dir / f'matches_{number}.png'))
-            if isinstance(model, DetCon):
-                paths.append(draw_regions(model, sample, out_dir / f'regions_{number}.png'))
+            paths += [PICTURES[name](model, sample, out_dir / f'{name}_{number}.png')
+                      for name in getattr(model, 'pictures', ())]
             image = sample['source']['img']      # as the config's own transforms load it
             scale = min(1, LARGEST_SIDE / max(image.shape[:2]))
             small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.patches import Patch, Rectangle
 
-from mmdense.models.selfsup.detcon import DetCon
+from mmdense.models.selfsup.base import DenseSSL
 
 from .figures import save, shown
 from .regions import SeenRegions, see_regions, stretch
@@ -222,13 +222,12 @@ def regions_figure(image: np.ndarray, views: Sequence[np.ndarray], seen: SeenReg
     return figure
 
 
-def draw_regions(model: DetCon, sample: dict, path: Path) -> Path:
+def draw_regions(model: DenseSSL, sample: dict, path: Path) -> Path:
     """Draw the regions of an image, of its views and of their cells, and the ids drawn.
 
     Args:
         model, sample: see :func:`~mmdense.visualization.regions.see_regions`.
     """
-    order = (0, 1 if model.two_views else 0)
-    views = [shown(sample['inputs'][view].permute(1, 2, 0).numpy()) for view in order]
+    views = [shown(sample['inputs'][view].permute(1, 2, 0).numpy()) for view in model.order[:2]]
     return save(regions_figure(shown(sample['source']['img']), views, see_regions(model, sample)),
                 path)

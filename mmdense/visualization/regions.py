@@ -13,7 +13,7 @@ from mmdense.datasets.collate import collate_views
 from mmdense.evaluation.features import evaluating
 from mmdense.models.cell_regions import CellRegions, carry_cells
 from mmdense.models.losses.detcon import pair_regions
-from mmdense.models.selfsup.detcon import DetCon
+from mmdense.models.selfsup.base import DenseSSL
 from mmdense.random_states import kept_random_state
 from mmdense.structures import Views
 
@@ -64,7 +64,7 @@ class SeenRegions:
                 for region in dict.fromkeys([*self.shared(), *owners[0], *owners[1]])]
 
 
-def deciding_net(model: DetCon) -> nn.Module:
+def deciding_net(model: DenseSSL) -> nn.Module:
     """Return the network that says what owns the cells: the twin, or the model without one.
 
     A twin that has not made a step begins as a copy of the model.
@@ -109,22 +109,24 @@ def regions_of_pixels(found: list[CellRegions], images: list[Tensor], views: Vie
                   for regions, size in zip(found, sizes, strict=True)]
 
 
-def see_regions(model: DetCon, sample: dict) -> SeenRegions:
+def see_regions(model: DenseSSL, sample: dict) -> SeenRegions:
     """Return the regions of a sample's two views, and the ids drawn, as the model finds them.
 
     In eval mode; the same draw every time, and no trace of it in modes and random states.
 
     Args:
-        model: a DetCon_S or DetCon_B.
+        model: a method with ``regions`` among its pictures: ``choose`` gives it its views, and
+            ``draw`` their regions and ids, as of :class:`mmdense.DetConB`.
         sample: as packed, with ``source``, see :func:`mmdense.datasets.source.with_source`.
 
     Raises:
-        ValueError: the model needs more views, or regions that the pipeline does not give.
+        ValueError: the model takes more or fewer views, or regions that the pipeline does not give.
     """
     geometry = sample['data_samples']
     with evaluating(model), torch.no_grad(), kept_random_state():
         torch.manual_seed(max(geometry.index, 0))
         batch = model.data_preprocessor(collate_views([sample]))
+        model.check_views(batch['inputs'])
         images, views = model.choose(batch['inputs'], batch['data_samples'])
         net = deciding_net(model)
         maps = [model.encode(view, net) for view in images]

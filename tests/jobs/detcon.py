@@ -101,7 +101,7 @@ def ddp_job(rank, world):
             method = build_detcon(kind, regions=regions)
             model = torch.nn.parallel.DistributedDataParallel(method, broadcast_buffers=False)
             torch.manual_seed(rank)
-            losses = model(train_images(2), region_views(2, views=3), mode='loss')
+            losses = model(train_images(2, method.num_views), region_views(2, views=3), mode='loss')
             sum(losses.values()).backward()
             found[kind, source] = without_gradient(method)
     return found

@@ -15,6 +15,7 @@ from references.tiny import config as method_config
 
 from mmdense.engine.check import check_config, check_method, image_sides
 from mmdense.engine.recipe import RunFacts, apply_recipe, auto_changes, read_facts
+from mmdense.models.selfsup import MoCo
 
 
 @pytest.fixture
@@ -70,14 +71,42 @@ def test_auto_sets_what_the_design_says(folder):
     (300, 32, 8, 65536, 256), (300, 32, 2, 65536, 150), (300, 32, 2, 16, 64), (300, 32, 2, 0, 0)])
 def test_the_queue_holds_the_keys_of_a_step(images, per_process, processes, size, expected):
     facts = RunFacts(images, per_process, processes, accumulation=2, iterations=400)
-    changes = auto_changes(Config(dict(model=dict(queue=dict(size=size)))), facts)
+    changes = auto_changes(Config(dict(model=dict(type='mmdense.MoCo', queue=dict(size=size)))),
+                           facts)
     assert changes['model.queue.size'] == expected
-    found = [f.fits for f in check_method(dict(queue=dict(size=expected, own_image='masked')),
-                                          facts)]
-    assert found == [True]
+    def fits(**queue) -> list[bool]:
+        return [f.fits for f in check_method(dict(type='mmdense.MoCo', queue=queue), facts)]
+    assert fits(size=expected, own_image='masked') == [True]
     if expected:
-        assert not next(check_method(dict(queue=dict(size=per_process * processes - 1)),
-                                     facts)).fits
+        assert not fits(size=per_process * processes - 1)[0]
+
+
+class TwoQueues(MoCo):
+    """Says what a method of sampled cells would."""
+    warmups = ('late', 'given')
+
+    def __init__(self, late: int = 700, given: int = 7, **kwargs) -> None:
+        super().__init__(**kwargs)
+
+    @classmethod
+    def queue_keys(cls, model: dict) -> dict[str, int]:
+        return dict(queue=1, cells=model['samples'], other=5)
+
+
+def test_a_method_says_its_queues_and_warm_ups():
+    model = dict(type=TwoQueues, samples=64, queue=dict(size=65536), given=600,
+                 cells=dict(size=65536, own_image='negative'), other=None)
+    facts = RunFacts(images=300, per_process=32, processes=2, accumulation=1, iterations=100)
+    misfits = [(f.subject, f.text.split(':')[0]) for f in check_method(model, facts) if not f.fits]
+    assert misfits == [('queue', '65536 keys hold each image 218.5 times'),
+                       ('cells', '65536 keys hold each image 3.4 times'),
+                       ('warm-up', 'late = 700 steps is 700% of the run'),
+                       ('warm-up', 'given = 600 steps is 600% of the run')]
+    changes = auto_changes(Config(dict(model=model)), facts)
+    assert changes['model.queue.size'] == 150 and changes['model.cells.size'] == 150 * 64
+    assert changes['model.late'] == changes['model.given'] == 50
+    assert changes['model.cells.own_image'] == 'masked'
+    assert not [name for name in changes if 'other' in name]
 
 
 def test_a_very_short_run_reaches_its_learning_rate(folder):
@@ -106,8 +135,8 @@ def test_a_method_with_plain_batch_norm_keeps_it(folder):
 def test_a_long_run_keeps_the_published_values():
     facts = RunFacts(images=1_281_167, per_process=32, processes=8, accumulation=1,
                      iterations=1_000_000)
-    cfg = Config(dict(model=dict(twin=dict(momentum=0.999), queue=dict(size=65536),
-                                 dense_warmup=1000)))
+    cfg = Config(dict(model=dict(type='mmdense.DenseCL', twin=dict(momentum=0.999),
+                                 queue=dict(size=65536))))
     changes = auto_changes(cfg, facts)
     assert changes['model.twin.momentum'] == 0.999 and changes['model.twin.bn'] == 'shuffle'
     assert changes['model.queue.size'] == 65536 and changes['model.dense_warmup'] == 1000
@@ -133,10 +162,11 @@ def test_an_unknown_recipe_is_named(folder):
 
 
 @pytest.mark.parametrize('model, steps, misfit', [
-    (dict(queue=dict(size=100)), 1000, 'queue'),
-    (dict(queue=dict(size=100, own_image='masked')), 1000, None),
-    (dict(queue=dict(size=50)), 1000, None),
-    (dict(dense_warmup=600), 1000, 'warm-up'),
+    (dict(type='mmdense.MoCo', queue=dict(size=100)), 1000, 'queue'),
+    (dict(type='mmdense.MoCo', queue=dict(size=100, own_image='masked')), 1000, None),
+    (dict(type='mmdense.MoCo', queue=dict(size=50)), 1000, None),
+    (dict(type='mmdense.DenseCL', dense_warmup=600), 1000, 'warm-up'),
+    (dict(type='mmdense.DenseCL'), 1000, 'warm-up'),        # 1000, though it is not in the config
     (dict(twin=dict(momentum=0.999)), 1000, 'twin'),
     (dict(twin=dict(momentum=0.99)), 1000, None)])
 def test_the_method_is_checked_against_the_run(model, steps, misfit):

@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdense.engine.options import merge_options, typed
+from mmdense.models.selfsup.traits import warmups_of
 
 #: numbers of iterations in a part of ``param_scheduler``, beside begin and end
 ITERATIONS = ('T_max', 'total_steps', 'step_size')
@@ -100,7 +101,7 @@ def budget_options(cfg: Config, budget: float, name: Any) -> dict[str, Any]:
     """Return the options that make a config's schedule ``budget`` times as long.
 
     Scaled are ``train_cfg.max_iters`` and ``val_interval``, every part of ``param_scheduler``, the
-    checkpoint interval (to a multiple of accumulated iterations), and a method's ``…_warmup``.
+    checkpoint interval (to a multiple of accumulated iterations), and a method's warm-ups.
 
     Args:
         cfg: with all other options.
@@ -132,6 +133,6 @@ def budget_options(cfg: Config, budget: float, name: Any) -> dict[str, Any]:
         counts = (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1)
         found['default_hooks.checkpoint.interval'] = \
             -(-scaled(hook['interval'], budget) // counts) * counts
-    found |= {f'model.{key}': scaled(value, budget) for key, value in cfg.model.items()
-              if key.endswith('_warmup') and isinstance(value, int)}
+    found |= {f'model.{key}': scaled(value, budget)
+              for key, value in warmups_of(cfg.model).items()}
     return found

@@ -138,9 +138,30 @@ class DenseSSL(BaseModel):
             maps: docs/backbones.md. The twin and frozen evaluation take the same.
         init_cfg: as of every mmengine module.
 
+    Attributes:
+        num_views: views of an image that ``loss`` takes, no more and no fewer.
+        warmups: arguments that count the optimiser steps of a warm-up.
+        contrasts_batch: whether keys are of the same batch as the rows, and so are normalised
+            with them by the trained network's BatchNorm.
+        pictures: what ``mmdense.visualization`` draws of the method beyond its features, and the
+            parts of it that a checkpoint must have for that.
+
     Raises:
         ValueError: an ``out_index`` beside a decode head, which chooses by its ``in_index``.
     """
+    num_views: int = 2
+    warmups: tuple[str, ...] = ()
+    contrasts_batch: bool = False
+    pictures: dict[str, tuple[str, ...]] = {}
+
+    @classmethod
+    def queue_keys(cls, model: dict) -> dict[str, int]:
+        """Return how many keys an image adds in a step to each queue, by its argument's name.
+
+        Args:
+            model: config of the method.
+        """
+        return {}
 
     def __init__(self, backbone: dict, decode_head: dict | None = None,
                  data_preprocessor: dict | None = None, out_index: int = -1,
@@ -176,6 +197,28 @@ class DenseSSL(BaseModel):
         maps = backbone_maps(self.backbone, images)
         return (maps,) if isinstance(maps, Tensor) else tuple(maps)
 
+    def loss_map(self, images: Tensor) -> Tensor | None:
+        """Return the map (B, C, h, w) of images (B, 3, H, W) whose cells the loss compares.
+
+        None if it compares whole images.
+        """
+        return self.encode(images)
+
+    def bare(self, inputs: list[Tensor]) -> list[Tensor]:
+        """Return what the networks and heads of a step give for its views, each (B, 3, H, W).
+
+        No implementation can save that. Without matches, pools, queues and losses; gradients flow
+        as in a step.
+        """
+        return [self.encode(images) for images in inputs]
+
+    def check_views(self, inputs: list[Tensor]) -> None:
+        """Raise ValueError unless there are as many views as the loss takes."""
+        if len(inputs) != self.num_views:
+            raise ValueError(f'{type(self).__name__} got {len(inputs)} view(s) of an image; '
+                             f'expected {self.num_views}: mmdense.MultiView in the pipeline makes '
+                             'them')
+
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Return a parameter's layer and the number of layers, for layer-wise learning rates.
 
@@ -200,10 +243,12 @@ class DenseSSL(BaseModel):
         """Return the losses of the views (``mode='loss'``) or the maps of a batch (``'tensor'``).
 
         Raises:
-            ValueError: ``mode='predict'``: a pretrained network has no classes. Frozen evaluation
-                is a loop (``val_cfg=dict(type='mmdense.DenseKNNValLoop', …)``).
+            ValueError: more or fewer views than the method takes; or ``mode='predict'``: a
+                pretrained network has no classes. Frozen evaluation is a loop
+                (``val_cfg=dict(type='mmdense.DenseKNNValLoop', …)``).
         """
         if mode == 'loss':
+            self.check_views(inputs)
             return self.loss(inputs, data_samples)
         if mode == 'tensor':
             return self.extract_feat(inputs)

@@ -35,6 +35,7 @@ class DenseCL(MoCo):
             projection; None keeps the map.
     """
     heads = ('projector', 'dense_projector')
+    warmups = ('dense_warmup',)
 
     def __init__(self, backbone: dict, dense_projector: dict, queue: dict, loss: dict,
                  matcher: dict, dense_weight: float = 0.5, dense_warmup: int = 1000,
@@ -47,12 +48,23 @@ class DenseCL(MoCo):
         self.num_grid = num_grid
 
     def project(self, net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return vector (B, D), cells (B, D, N) and map (B, C, h, w) of images under ``net``."""
+        """Return vector (B, D), cells (B, D, N) and map (B, C, h, w) of images under ``net``.
+
+        The map is what cells are matched by, and has no gradient.
+        """
         features = self.encode(images, net)
-        vector = net.projector(features.mean(dim=(2, 3)))
-        if self.num_grid is not None:
-            features = F.adaptive_avg_pool2d(features, self.num_grid)
-        return vector, net.dense_projector(features).flatten(2), features
+        vector, cells = net.projector(features.mean(dim=(2, 3))), self.pool(features)
+        return vector, net.dense_projector(cells).flatten(2), cells.detach()
+
+    def pool(self, features: Tensor) -> Tensor:
+        """Return a map (B, C, h, w) pooled to the grid of cells, if there is one."""
+        if self.num_grid is None:
+            return features
+        return F.adaptive_avg_pool2d(features, self.num_grid)
+
+    def loss_map(self, images: Tensor) -> Tensor:
+        """Return the map (B, C, h, w) that the dense loss compares, of images (B, 3, H, W)."""
+        return self.pool(self.encode(images))
 
     def objective(self, online: tuple[Tensor, Tensor, Tensor],
                   target: tuple[Tensor, Tensor, Tensor], views: Views) -> dict[str, Tensor]:
@@ -65,7 +77,7 @@ class DenseCL(MoCo):
         _, cells, query_map = online
         _, key_cells, key_map = target
         single = super().objective(online, target, views)['loss_image']
-        matches = self.matcher(query_map.detach(), key_map, views)
+        matches = self.matcher(query_map, key_map, views)
         rows, positives = (x.transpose(1, 2).flatten(0, 1)
                            for x in (cells, matches.take(key_cells)))
         dense = self.dense_contrast(rows, positives, views.index, key_cells.float().mean(dim=2),

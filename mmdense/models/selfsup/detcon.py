@@ -46,6 +46,8 @@ class DetCon(TwoBranchSSL):
         two_views: False takes the first view for both sides (an ablation of the paper).
     """
     heads = ('projector', 'regions')
+    contrasts_batch = True
+    pictures = dict(regions=('regions',))
 
     def __init__(self, backbone: dict, loss: dict, regions: dict | None = None,
                  num_samples: int = 16, two_views: bool = True, **kwargs) -> None:
@@ -59,15 +61,34 @@ class DetCon(TwoBranchSSL):
         """Return the map (B, C, h, w) of images under ``net``."""
         return (self.encode(images, net),)
 
-    def choose(self, inputs: list[Tensor], views: Views) -> tuple[list[Tensor], Views]:
-        """Return the two views, and where regions need it the whole image, with their geometry.
+    @property
+    def num_views(self) -> int:
+        """Two, and where regions need it a third one of the whole image."""
+        return 3 if self.regions.whole_image else 2
 
-        Raises:
-            ValueError: there are fewer views than that.
-        """
-        order = (0, 1 if self.two_views else 0) + ((2,) if self.regions.whole_image else ())
-        self.check_views(inputs, order)
-        return [inputs[view] for view in order], views.take(order)
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The number of the view on either side, and maybe of the whole image."""
+        return (0, 1 if self.two_views else 0, 2)[:self.num_views]
+
+    def choose(self, inputs: list[Tensor], views: Views) -> tuple[list[Tensor], Views]:
+        """Return the views in their :attr:`order`, with their geometry."""
+        return [inputs[view] for view in self.order], views.take(self.order)
+
+    def bare(self, inputs: list[Tensor]) -> list[Tensor]:
+        """Return the maps of both sides, and what the heads make of as many vectors as regions."""
+        sides = [inputs[view] for view in self.order[:2]]
+        maps = [self.encode(view) for view in sides]
+        shape = len(sides[0]) * self.num_samples, maps[0].shape[1]
+        rows = [self.projector(maps[0].new_zeros(shape).normal_()) for _ in sides]
+        for name in self.own_heads:
+            rows = [getattr(self, name)(one) for one in rows]
+        if self.twin is not None:
+            with torch.no_grad():
+                for view in sides:
+                    self.encode(view, self.twin)
+                    self.twin.projector(maps[0].new_zeros(shape).normal_())
+        return [*maps, *rows]
 
     def draw(self, net: nn.Module, maps: list[Tensor], whole: Tensor | None,
              views: Views) -> tuple[list[CellRegions], list[Tensor]]:

@@ -26,6 +26,11 @@ class MoCo(TwoBranchSSL):
     """
     heads = ('projector',)
 
+    @classmethod
+    def queue_keys(cls, model: dict) -> dict[str, int]:
+        """Return one key an image, of each queue that ``queue`` describes."""
+        return dict(queue=1)
+
     def __init__(self, backbone: dict, queue: dict, twin: dict, loss: dict, **kwargs) -> None:
         super().__init__(backbone, twin, **kwargs)
         self.contrast = QueueContrast(loss, self.projector.out_channels, **queue)
@@ -33,6 +38,9 @@ class MoCo(TwoBranchSSL):
     def project(self, net: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
         """Return the vector (B, D) of images under ``net``."""
         return (net.projector(self.encode(images, net).mean(dim=(2, 3))),)
+
+    def loss_map(self, images: Tensor) -> None:
+        """Return None: the loss compares whole images."""
 
     def objective(self, online: tuple[Tensor, ...], target: tuple[Tensor, ...],
                   views: Views) -> dict[str, Tensor]:

@@ -77,31 +77,33 @@ class TwoBranchSSL(DenseSSL):
         """
         raise NotImplementedError
 
-    def check_views(self, inputs: list[Tensor], wanted: Iterable[int]) -> None:
-        """Raise ValueError unless there is a view of each of these numbers."""
-        count = max(wanted) + 1
-        if len(inputs) < count:
-            raise ValueError(f'{type(self).__name__} got {len(inputs)} view(s) of an image; '
-                             f'expected {count}: mmdense.MultiView in the pipeline makes them')
-
     def branches(self, inputs: list[Tensor], asking: Iterable[int], answering: Iterable[int]
                  ) -> tuple[dict[int, tuple], dict[int, tuple]]:
-        """Return :meth:`project` of the asking views, and of the answering ones, by their number.
-
-        Raises:
-            ValueError: there is no such view.
-        """
-        self.check_views(inputs, (*asking, *answering))
+        """Let the twin follow; return :meth:`run` of the views."""
         if self.twin is not None and self.training and not torch.compiler.is_compiling():
             self.twin.follow()          # where `loss` is called by itself; else it has done so
+        return self.run(inputs, asking, answering)
+
+    def run(self, inputs: list[Tensor], asking: Iterable[int], answering: Iterable[int]
+            ) -> tuple[dict[int, tuple], dict[int, tuple]]:
+        """Return :meth:`project` of the asking and of the answering views, by their number."""
         online = {view: self.project(self, inputs[view]) for view in asking}
         if self.twin is None:
             return online, {view: online[view] if view in online
                             else self.project(self, inputs[view]) for view in answering}
         return online, {view: self.twin(inputs[view], self.project) for view in answering}
 
+    def bare(self, inputs: list[Tensor]) -> list[Tensor]:
+        """Return what :meth:`project` makes of the views and has a gradient; run the target too.
+
+        A method whose heads are not all in ``project`` (a predictor) says more.
+        """
+        online, target = self.run(inputs, *zip(*self.ways, strict=True))
+        ends = [rows for one in (*online.values(), *target.values()) for rows in one]
+        return [*{id(rows): rows for rows in ends if rows.requires_grad}.values()]
+
     def loss(self, inputs: list[Tensor], views: Views) -> dict[str, Tensor]:
-        """Return the named losses of the first two views (B, 3, H, W), a mean over the ways."""
+        """Return the named losses of two views (B, 3, H, W), a mean over the ways."""
         online, target = self.branches(inputs, *zip(*self.ways, strict=True))
         parts = [self.objective(online[one], target[other], views.take((one, other)))
                  for one, other in self.ways]

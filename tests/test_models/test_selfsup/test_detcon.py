@@ -305,13 +305,15 @@ def test_mistakes_are_named(kind):
         build_detcon(kind, num_samples=0)
     method = build_detcon(kind)
     with pytest.raises(ValueError, match=rf'DetCon{kind} got 1 view\(s\).*expected 2: mmdense'):
-        method.loss(images[:1], views)
+        method(images[:1], views, mode='loss')
+    with pytest.raises(ValueError, match=rf'DetCon{kind} got 3 view\(s\).*expected 2: mmdense'):
+        method(images, views, mode='loss')
     views.regions = None
     with pytest.raises(ValueError, match='no regions; expected mmdense.LoadRegions.*Clustered'):
         method.loss(images, views)
     method = build_detcon(kind, regions=SOURCES['clustered'])
     with pytest.raises(ValueError, match=rf'DetCon{kind} got 2 view\(s\).*expected 3: mmdense'):
-        method.loss(images[:2], views)
+        method(images[:2], views, mode='loss')
 
 
 @pytest.mark.parametrize('kind', ['S', 'B'])

@@ -91,11 +91,20 @@ def test_both_directions_are_the_mean_of_each():
 
 
 @pytest.mark.parametrize('make', [build, build_moco])
-@pytest.mark.situation('settings', 'a pipeline of one view for a method of two', 'error',
+@pytest.mark.parametrize('count', [1, 3])
+@pytest.mark.situation('settings', 'a pipeline of more or fewer views than the method takes',
+                       'error',
                        'says how many there are, how many are expected, and what makes them')
-def test_one_view_is_too_few(make):
-    with pytest.raises(ValueError, match=r'got 1 view\(s\) of an image; expected 2: mmdense.Mult'):
-        make().loss([torch.randn(2, 3, 64, 64)], views_of(torch.arange(2)))
+def test_one_view_is_too_few_and_three_are_too_many(make, count):
+    with pytest.raises(ValueError, match=rf'got {count} view\(s\) of an image; expected 2: '):
+        make()([torch.randn(2, 3, 64, 64)] * count, views_of(torch.arange(2)), mode='loss')
+
+
+def test_the_map_that_the_loss_compares():
+    images = torch.randn(2, 3, 96, 64)
+    assert build_moco().loss_map(images) is None
+    assert build().loss_map(images).shape == (2, 64, 3, 2)
+    assert build(num_grid=7).loss_map(images).shape == (2, 64, 7, 7)
 
 
 @pytest.mark.parametrize('cfg, missing', [(moco_config(), 'projector'),
