@@ -12,8 +12,9 @@ import torch
 from mmengine.registry import DefaultScope
 
 sys.path.insert(0, str(Path(__file__).parent))
-# what the tools share; last, or tools/test.py would hide Python's own `test`
-sys.path.append(str(Path(__file__).resolve().parents[1] / 'tools'))
+# what the tools and the benchmarks share; last, or tools/test.py would hide Python's own `test`
+TOOLS = Path(__file__).resolve().parents[1] / 'tools'
+sys.path += [str(TOOLS), str(TOOLS / 'benchmarks')]
 
 
 def pytest_collection_finish() -> None:

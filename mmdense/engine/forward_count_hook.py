@@ -12,6 +12,12 @@ from mmdense.registry import HOOKS
 FORWARDS = 'forwards'
 
 
+def backbones_of(model: nn.Module) -> list[nn.Module]:
+    """Return a model's backbone and all its modules of that class: a momentum twin's copies."""
+    return [module for module in model.modules()
+            if type(module) is type(getattr(model, 'backbone', None))]
+
+
 @HOOKS.register_module()
 class ForwardCountHook(Hook):
     """Count the images that pass a backbone while training, one for each view and network.
@@ -25,12 +31,11 @@ class ForwardCountHook(Hook):
         self.counting, self.count = False, 0
 
     def before_train(self, runner: Runner) -> None:
-        """Listen to the backbone and to all modules of its class."""
+        """Listen to the backbone and to its copies."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self.count = runner.message_hub.runtime_info.get(FORWARDS, 0)
-        for module in model.modules():
-            if type(module) is type(getattr(model, 'backbone', None)):
-                module.register_forward_hook(self._add)
+        for backbone in backbones_of(model):
+            backbone.register_forward_hook(self._add)
 
     def _add(self, module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
         if self.counting:

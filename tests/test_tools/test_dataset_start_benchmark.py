@@ -1,21 +1,18 @@
 """The benchmark of starts measures both datasets on the same links, and leaves none."""
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 
 import pytest
+from references.commands import tool
 
 from mmdense.datasets import path_list
 
 
 @pytest.fixture
-def benchmark(repo, monkeypatch):
-    path = repo / 'tools/benchmarks/dataset_start.py'
-    spec = importlib.util.spec_from_file_location('benchmark_dataset_start', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def benchmark(monkeypatch):
+    module = tool('benchmarks/dataset_start')
     monkeypatch.setattr(module, 'IN_A_FOLDER', 64)
     monkeypatch.setattr(module, 'LINKS', 100)
     monkeypatch.setattr(module.time, 'sleep', lambda _: None)

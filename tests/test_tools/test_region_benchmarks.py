@@ -1,26 +1,20 @@
 """The benchmarks of regions measure what they say, on images whose regions are known."""
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from references.run_tool import run_tool
 
 from mmdense.regions import grid_regions, write_regions
 
 
-def run(repo: Path, name: str, monkeypatch, capsys, *options) -> tuple[list[str], dict]:
+def run(name: str, capsys, *options) -> tuple[list[str], dict]:
     """Run a benchmark in this process; return its lines and the JSON of the last one."""
-    path = repo / 'tools/benchmarks' / f'{name}.py'
-    spec = importlib.util.spec_from_file_location(f'benchmark_{name}', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(sys, 'argv', [str(path), *map(str, options)])
-    module.main()
+    run_tool(f'benchmarks/{name}', *options)
     lines = capsys.readouterr().out.splitlines()
     return lines, json.loads(lines[-1])
 
@@ -39,9 +33,9 @@ def images(tmp_path) -> Path:
     return tmp_path
 
 
-def test_speed_and_equality(repo, images, monkeypatch, capsys):
-    lines, found = run(repo, 'regions', monkeypatch, capsys, images / 'images', '--repeats', 1,
-                       '--min-size', 20, '--scale', 30)
+def test_speed_and_equality(images, capsys):
+    lines, found = run('regions', capsys, images / 'images', '--repeats', 1, '--min-size', 20,
+                       '--scale', 30)
     assert [line.split('|')[1].strip() for line in lines[-3:-1]] == ['mmdense', 'scikit-image']
     ours, theirs = (found['results'][name] for name in ('mmdense', 'scikit-image'))
     assert found['images'] == 3 and ours['regions'] == theirs['regions'] > 10
@@ -49,11 +43,11 @@ def test_speed_and_equality(repo, images, monkeypatch, capsys):
     assert theirs['cpu_ms'] > ours['cpu_ms'] > 0
 
 
-def test_quality(repo, images, monkeypatch, capsys):
+def test_quality(images, capsys):
     sheet = images / 'sheet.png'
-    lines, found = run(repo, 'region_quality', monkeypatch, capsys, images / 'images',
-                       images / 'human', '--limit', 2, '--sheet', sheet, '--rows', 'grid 5 x 5',
-                       'grid 10 x 10', 'one region', 'fh 300, 0.2 %')
+    lines, found = run('region_quality', capsys, images / 'images', images / 'human', '--limit', 2,
+                       '--sheet', sheet, '--rows', 'grid 5 x 5', 'grid 10 x 10', 'one region',
+                       'fh 300, 0.2 %')
     rows = found['results']
     assert len(lines) == 3 + 4 + 1 and found['images'] == 2 and found['human_regions'] == 25
     for name in ('recall', 'precision', 'achievable', 'covering'):
@@ -67,9 +61,9 @@ def test_quality(repo, images, monkeypatch, capsys):
 
 @pytest.mark.skipif(not Path('/proc/self/clear_refs').exists(), reason='reads /proc')
 @pytest.mark.parametrize('options', [[], ['--constant-targets']])
-def test_the_plain_loss_is_the_same_loss(options, repo, monkeypatch, capsys):
+def test_the_plain_loss_is_the_same_loss(options, capsys):
     """What the time is compared with gives the same value and gradients."""
-    _, found = run(repo, 'detcon_loss', monkeypatch, capsys, '--batch', 6, '--dim', 8, '--repeats',
+    _, found = run('detcon_loss', capsys, '--batch', 6, '--dim', 8, '--repeats',
                    1, *options)
     ours, theirs = found['results']['6']['mmdense'], found['results']['6']['plain']
     for name in ('loss', 'gradient'):
@@ -77,7 +71,7 @@ def test_the_plain_loss_is_the_same_loss(options, repo, monkeypatch, capsys):
     assert set(found['mmdense_over_plain']['6']) == {'seconds', 'cpu_seconds', 'extra_mb'}
 
 
-def test_images_without_human_regions(repo, images, monkeypatch, capsys):
+def test_images_without_human_regions(images, capsys):
     (images / 'human/1.png').unlink()
     with pytest.raises(FileNotFoundError, match=r'human/1\.png: no such region file'):
-        run(repo, 'region_quality', monkeypatch, capsys, images / 'images', images / 'human')
+        run('region_quality', capsys, images / 'images', images / 'human')

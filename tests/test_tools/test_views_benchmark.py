@@ -1,7 +1,6 @@
 """The benchmark of views measures ours without and with regions, and these are in the views."""
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -9,18 +8,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from references.commands import tool
 
 from mmdense.regions import grid_regions, write_regions
 
 
 @pytest.fixture
-def benchmark(repo):
-    path = repo / 'tools/benchmarks/views.py'
-    spec = importlib.util.spec_from_file_location('benchmark_views', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def benchmark():
     threads = cv2.getNumThreads()
-    yield module
+    yield tool('benchmarks/views')
     cv2.setNumThreads(threads)
 
 

@@ -11,7 +11,6 @@ samples. Memory is its highest resident memory above that of the same process on
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import platform
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from measuring import count, print_json, print_table, resident, timed
 
 from mmdense.datasets import UnlabelledDataset
 from mmdense.errors import run_command
@@ -37,21 +37,21 @@ FEW = 100
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--images', type=int, default=20_000)
+    parser.add_argument('--images', type=count, default=20_000)
     parser.add_argument('--root', type=Path, default=Path(tempfile.gettempdir()),
                         help='where the links are made (default: the folder of temporary files)')
     parser.add_argument('--keep', action='store_true', help='leave the links there')
     return parser.parse_args()
 
 
-def make_links(root: Path, count: int) -> Path:
-    """Make ``count`` hard links under ``root``, if they are not there, and return their folder."""
-    folder = root / f'links_{count}'
+def make_links(root: Path, images: int) -> Path:
+    """Make ``images`` hard links under ``root``, if they are not there; return their folder."""
+    folder = root / f'links_{images}'
     if folder.is_dir():
         return folder
-    partial = root / f'.links_{count}'
+    partial = root / f'.links_{images}'
     source = None
-    for number in range(count):
+    for number in range(images):
         if number % LINKS == 0:
             source = partial / f'source_{number}/image.jpg'
             source.parent.mkdir(parents=True)
@@ -76,26 +76,18 @@ def peer(folder: str) -> tuple[int, Callable[[int], object]]:
     return len(dataset), dataset.samples.__getitem__
 
 
-def resident(name: str) -> float:
-    """Return this process's memory in MB (1e6 bytes): VmRSS, or the highest ever, VmHWM."""
-    line = next(line for line in open('/proc/self/status') if line.startswith(name))
-    return int(line.split()[1]) * 1024 / 1e6
-
-
 def measure(make: Callable, folder: str) -> dict[str, float]:
     """Return seconds to a dataset that can be read, its length, and the process's highest memory.
 
     In a forked process, so that imports do not count.
     """
     def run() -> None:
-        begin = time.perf_counter(), time.process_time()
-        count, read = make(folder)
-        seconds = time.perf_counter() - begin[0], time.process_time() - begin[1]
+        cpu, seconds, (images, read) = timed(make, folder)
         ready = resident('VmRSS')
-        for number in range(count):
+        for number in range(images):
             read(number)
-        there.send(dict(images=count, seconds=seconds[0], cpu_seconds=seconds[1], ready_mb=ready,
-                        end_mb=resident('VmRSS'), peak_mb=resident('VmHWM')))
+        there.send(dict(images=images, seconds=seconds, cpu_seconds=cpu, ready_mb=ready / 1e6,
+                        end_mb=resident('VmRSS') / 1e6, peak_mb=resident('VmHWM') / 1e6))
 
     here, there = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context('fork').Process(target=run)
@@ -135,15 +127,15 @@ def main() -> None:
         finally:
             if not args.keep:
                 shutil.rmtree(root, ignore_errors=True)
-    print(f'| {args.images:,} images | seconds | of CPU | MB when ready | after all samples | '
-          'highest |\n|---|---|---|---|---|---|')
-    for name, found in results.items():
-        print(f'| {name} | {found["seconds"]:.2f} | {found["cpu_seconds"]:.2f} | '
-              f'{found["ready_mb"]:.0f} | {found["end_mb"]:.0f} | {found["peak_mb"]:.0f} |')
+    columns = {'seconds': '.2f', 'of CPU': '.2f', 'MB when ready': '.0f',
+               'after all samples': '.0f', 'highest': '.0f'}
+    keys = ('seconds', 'cpu_seconds', 'ready_mb', 'end_mb', 'peak_mb')
+    print_table({f'{args.images:,} images': '', **columns},
+                ([name, *(found[key] for key in keys)] for name, found in results.items()))
     peers, second = results['ImageFolder'], results['ours, second start']
     ratio = peers['seconds'] / second['seconds']
     print(f'second start: {ratio:.0f} times as fast as ImageFolder')
-    print(json.dumps(dict(images=args.images, ratio=ratio, results=results)))
+    print_json(args, images=args.images, ratio=ratio, results=results)
 
 
 if __name__ == '__main__':

@@ -12,17 +12,20 @@ what it had before, the gradients included; on a CPU and Linux only. The last li
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
-import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from measuring import (
+    add_contenders,
+    count,
+    measured,
+    print_json,
+    print_table,
+    run_alone,
+    run_contender,
+)
 from torch import Tensor
 
 CONTENDERS = ('mmdense', 'plain')
@@ -73,12 +76,6 @@ def plain(pred1: Tensor, pred2: Tensor, target1: Tensor, target2: Tensor, pred_i
                               temperature))
 
 
-def memory_mb(field: str) -> float:
-    """Return ``VmRSS`` or ``VmHWM`` of this process, in MB."""
-    lines = Path('/proc/self/status').read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f'{field}:'))
-
-
 def measure(args: argparse.Namespace) -> dict:
     """Return value, a sum over the gradients, times and peak of the contender."""
     torch.set_num_threads(args.threads)
@@ -86,70 +83,45 @@ def measure(args: argparse.Namespace) -> dict:
     if args.contender == 'mmdense':
         from mmdense.models.losses import detcon_nce as loss  # takes seconds to import
     features, ids = make_inputs(args)
-    seconds, cpu, extra = [], [], []
-    for _ in range(args.repeats + 1):
+
+    def step() -> Tensor:
         for x in features:
             x.grad = None
-        ctypes.CDLL(None).malloc_trim(0)                   # freed memory would hide a new peak
-        Path('/proc/self/clear_refs').write_text('5')      # the peak begins anew
-        before = memory_mb('VmRSS')
-        start, cpu_start = time.perf_counter(), time.process_time()
         value = loss(*features, *ids)
         value.backward()
-        seconds.append(time.perf_counter() - start)
-        cpu.append(time.process_time() - cpu_start)
-        extra.append(memory_mb('VmHWM') - before)
+        return value.detach()
+
+    value, costs = measured(step, args.repeats, warm_up=1)
     gradient = sum(float(x.grad.norm()) for x in features if x.grad is not None)
-    return dict(loss=value.item(), gradient=gradient, seconds=statistics.median(seconds[1:]),
-                cpu_seconds=statistics.median(cpu[1:]), extra_mb=max(extra[1:]))
+    return dict(costs, loss=value.item(), gradient=gradient)
 
 
-def run(args: argparse.Namespace, contender: str, batch: int) -> dict:
-    """Let a process measure one contender at one batch; return its result."""
-    options = [f'--{name}={getattr(args, name)}' for name in
-               ('regions', 'dim', 'repeats', 'threads')]
-    options += ['--constant-targets'] if args.constant_targets else []
-    done = subprocess.run([sys.executable, '-W', 'ignore', __file__, '--batch', str(batch),
-                           *options, f'--contender={contender}'], stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise SystemExit(f'{contender} ended with exit code {done.returncode} at batch {batch}; '
-                         '-9 means that the memory was short')
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def report(args: argparse.Namespace, results: dict[int, dict[str, dict]]) -> dict:
-    """Print the table and return what the last line says."""
-    print('| batch | | seconds | CPU s | extra MB | loss | sum of gradient norms |\n'
-          '|---|---|---|---|---|---|---|')
-    ratios = {}
+def report(args: argparse.Namespace, results: dict[int, dict[str, dict]]) -> None:
+    """Print the table and the last line."""
+    columns = {'batch': '', '': '', 'seconds': '.3f', 'CPU s': '.3f', 'extra MB': '.1f',
+               'loss': '.6f', 'sum of gradient norms': '.6f'}
+    costs, table, ratios = ('seconds', 'cpu_seconds', 'extra_mb'), [], {}
     for batch, found in results.items():
-        for name, one in found.items():
-            print(f"| {batch} | {name} | {one['seconds']:.3f} | {one['cpu_seconds']:.3f} "
-                  f"| {one['extra_mb']:.1f} | {one['loss']:.6f} | {one['gradient']:.6f} |")
+        table += [[batch, name, *(one[key] for key in (*costs, 'loss', 'gradient'))]
+                  for name, one in found.items()]
         ours, theirs = (found[name] for name in CONTENDERS)
-        ratios[batch] = {key: round(ours[key] / theirs[key], 3)
-                         for key in ('seconds', 'cpu_seconds', 'extra_mb')}
-        print(f'| {batch} | mmdense / plain | ' + ' | '.join(
-            f'{ratio:.3f}' for ratio in ratios[batch].values()) + ' | | |')
-    settings = {key: value for key, value in vars(args).items() if key != 'contender'}
-    return dict(mmdense_over_plain=ratios, results=results, settings=settings)
+        ratios[batch] = {key: round(ours[key] / theirs[key], 3) for key in costs}
+        table.append([batch, 'mmdense / plain', *(f'{ratio:.3f}' for ratio in
+                                                  ratios[batch].values()), '', ''])
+    print_table(columns, table)
+    print_json(args, mmdense_over_plain=ratios, results=results)
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--batch', type=int, nargs='+', default=[128, 256])
-    parser.add_argument('--regions', type=int, default=16, help='of an image and view')
-    parser.add_argument('--dim', type=int, default=256)
+    parser.add_argument('--batch', type=count, nargs='+', default=[128, 256])
+    parser.add_argument('--regions', type=count, default=16, help='of an image and view')
+    parser.add_argument('--dim', type=count, default=256)
     parser.add_argument('--constant-targets', action='store_true')
-    parser.add_argument('--repeats', type=int, default=5)
-    parser.add_argument('--threads', type=int, default=1)
-    parser.add_argument('--contender', choices=CONTENDERS, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if min(*args.batch, args.regions, args.dim, args.repeats, args.threads) < 1:
-        parser.error('all numbers are at least 1')
-    if not Path('/proc/self/clear_refs').exists():
-        parser.error('the peak of memory is read from /proc, which only Linux has')
-    return args
+    parser.add_argument('--repeats', type=count, default=5)
+    parser.add_argument('--threads', type=count, default=1)
+    add_contenders(parser, CONTENDERS)
+    return parser.parse_args()
 
 
 def main() -> None:
@@ -157,14 +129,10 @@ def main() -> None:
     if args.contender:
         print(json.dumps(measure(args)))
         return
-    results = {batch: {name: run(args, name, batch) for name in CONTENDERS}
-               for batch in args.batch}
-    print(json.dumps(report(args, results)))
+    report(args, {batch: {name: json.loads(run_contender(
+        __file__, name, {**vars(args), 'batch': batch}, 'a smaller --batch'))
+        for name in CONTENDERS} for batch in args.batch})
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except KeyboardInterrupt:       # as mmdense.errors.run_command, which takes seconds to import
-        print('interrupted', file=sys.stderr)
-        sys.exit(130)
+    run_alone(main)

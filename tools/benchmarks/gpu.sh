@@ -21,18 +21,20 @@ mkdir -p "$out"
 [ "$GPUS" = 2 ] || echo 'one GPU alone: the smoke test takes one process' | tee "$out/summary.txt"
 
 if [ "$SMALL" = 0 ]; then
-    r50=(--depth 50 --size 224 --batch 64 --amp --channels-last)
-    r18=(--depth 18 --size 128 --batch 128)
-    queue=65536
+    r50=(--size 224 --batch 64 --amp --channels-last)
+    r18=(--size 128 --batch 128)
+    depth=() dense=() queue=()
     iterations=40 compile=compile=True shape=()
 else
-    r50=(--depth 18 --size 32 --batch 2 --steps 1)
+    r50=(--size 32 --batch 2 --steps 1)
     r18=("${r50[@]}")
+    depth=(model.backbone.depth=18 model.projector.in_channels=512)
+    dense=("${depth[@]}" model.dense_projector.in_channels=512)
+    queue=(model.queue.size=64)
     iterations=4 compile=compile.backend=aot_eager
     shape=(train_dataloader.batch_size=2 val_dataloader.dataset.indices=4
         val_cfg.memory.dataset.indices=4 test_dataloader.dataset.indices=4
         test_cfg.memory.dataset.indices=4)
-    queue=64
 fi
 half=$(( iterations / 2 ))
 failed=()
@@ -60,12 +62,21 @@ train() {
 
 measure() { run "$1" "$PYTHON" "$bench/$2.py" "${@:3}"; }
 
-measure step_r50 pretext_step "${r50[@]}" --queue "$queue"
-measure step_r50_masked pretext_step "${r50[@]}" --queue "$queue" --own-image masked
-measure step_r18 pretext_step "${r18[@]}" --queue "$queue"
-for kind in given clustered soft; do
-    measure "detcon_$kind" detcon_step "${r50[@]}" --kind "$kind"
-done
+# step NAME CONFIG FLAG… : options of the config come last
+step() { measure "$1" pretext_step --config "$root/configs/$2.py" "${@:3}"; }
+
+densecl=densecl_r50_in1k detcon=detcon_b_r50_in1k regions=model.regions.type=mmdense
+step step_r50 "$densecl" "${r50[@]}" --peer --cfg-options "${dense[@]}" "${queue[@]}" \
+    model.queue.own_image=negative
+step step_r50_masked "$densecl" "${r50[@]}" --peer --cfg-options "${dense[@]}" "${queue[@]}" \
+    model.queue.own_image=masked
+step step_r18 "$densecl" "${r18[@]}" --peer --cfg-options model.backbone.depth=18 \
+    model.projector.in_channels=512 model.dense_projector.in_channels=512 "${queue[@]}"
+step detcon_given "$detcon" "${r50[@]}" --cfg-options $regions.GivenRegions "${depth[@]}"
+step detcon_clustered "$detcon" "${r50[@]}" --cfg-options $regions.ClusteredRegions \
+    'model.regions.clusters=(8,64)' "${depth[@]}"
+step detcon_soft "$detcon" "${r50[@]}" --cfg-options $regions.SoftRegions \
+    model.regions.num_regions=64 model.regions.norm_cfg.type=BN "${depth[@]}"
 train densecl densecl_r18_shapes "$GPUS" train_cfg.max_iters="$half"
 train densecl_resumed densecl_r18_shapes "$GPUS" train_cfg.max_iters="$iterations"
 train detcon_s detcon_s_r18_shapes "$GPUS" train_cfg.max_iters="$half"

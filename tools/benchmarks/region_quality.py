@@ -14,13 +14,12 @@ one thread. The last line is JSON.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import time
 from pathlib import Path
 
 import cv2
 import numpy as np
+from measuring import count, print_json, print_table, spread, timed
 
 from mmdense.datasets.unlabelled import find_images
 from mmdense.errors import run_command
@@ -48,9 +47,7 @@ ROWS = {
 
 def measure(source: dict, image: np.ndarray, human: np.ndarray, tolerance: float) -> dict:
     """Return the measures of one method on one image (H, W, 3) RGB."""
-    start = time.process_time()
-    regions = make_regions(image, **source)
-    seconds = time.process_time() - start
+    seconds, _, regions = timed(make_regions, image, **source)
     return dict(recall=100 * boundary_recall(regions, human, tolerance),
                 precision=100 * boundary_recall(human, regions, tolerance),
                 achievable=100 * achievable_accuracy(regions, human),
@@ -67,15 +64,14 @@ def summarise(found: list[dict]) -> dict[str, float]:
 
 
 def report(args: argparse.Namespace, results: dict[str, dict], images: int, human: float) -> None:
-    print(f'{images} images of {human:.1f} human regions on average\n'
-          '| regions | recall | precision | achievable | covering | regions per image '
-          '| smallest, % of area | one | CPU ms |\n|---|---|---|---|---|---|---|---|---|')
-    for name, one in results.items():
-        print(f'| {name} | {one["recall"]:.1f} | {one["precision"]:.1f} | {one["achievable"]:.1f} '
-              f'| {one["covering"]:.1f} | {one["regions"]:.1f} | {one["smallest"]:.2f} '
-              f'| {one["one"]} | {one["cpu_ms"]:.1f} |')
-    print(json.dumps(dict(results=results, images=images, human_regions=round(human, 2),
-                          tolerance=args.tolerance)))
+    print(f'{images} images of {human:.1f} human regions on average')
+    columns = dict(recall='.1f', precision='.1f', achievable='.1f', covering='.1f', regions='.1f',
+                   smallest='.2f', one='', cpu_ms='.1f')
+    headings = dict(regions='regions per image', smallest='smallest, % of area', cpu_ms='CPU ms')
+    print_table({'regions': '', **{headings.get(key, key): form for key, form in columns.items()}},
+                ([name, *(one[key] for key in columns)] for name, one in results.items()))
+    print_json(args, ('images', 'human', 'sheet'), results=results, images=images,
+               human_regions=round(human, 2), tolerance=args.tolerance)
 
 
 def write_sheet(path: Path, images: list[np.ndarray], human: list[np.ndarray],
@@ -91,22 +87,21 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('images', metavar='IMAGES')
     parser.add_argument('human', metavar='HUMAN_REGIONS')
-    parser.add_argument('--limit', type=int, default=50, help='images, evenly spread')
+    parser.add_argument('--limit', type=count, default=50, help='images, evenly spread')
     parser.add_argument('--tolerance', type=float, default=2.0, help='pixels (default: 2)')
     parser.add_argument('--rows', nargs='+', choices=list(ROWS), default=list(ROWS),
                         metavar='ROW', help='some of: ' + ', '.join(ROWS).replace('%', '%%'))
     parser.add_argument('--sheet', type=Path, help='picture of the first 4 images to write')
     args = parser.parse_args()
-    if args.limit < 1 or args.tolerance < 0:
-        parser.error('--limit is at least 1, --tolerance at least 0')
+    if args.tolerance < 0:
+        parser.error('--tolerance is at least 0')
     return args
 
 
 def main() -> None:
     args = parse_args()
     cv2.setNumThreads(1)
-    files = find_images(args.images)
-    files = files[::max(1, len(files) // args.limit)][:args.limit]
+    files = spread(find_images(args.images), args.limit)
     images = [np.ascontiguousarray(read_image(file)[..., ::-1]) for file in files]
     human = [read_regions(region_file(file, args.images, args.human), image.shape[:2])
              for file, image in zip(files, images, strict=True)]

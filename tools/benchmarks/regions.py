@@ -12,30 +12,17 @@ than 1 s. The last line is JSON.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import time
-from collections.abc import Callable
 
 import cv2
 import numpy as np
+from measuring import count, print_json, print_table, spread, timed
 from scipy.optimize import linear_sum_assignment
 
 from mmdense.datasets.unlabelled import find_images
 from mmdense.errors import run_command
 from mmdense.images.reading import read_image
 from mmdense.regions import felzenszwalb
-
-
-def timed(function: Callable[[], np.ndarray], repeats: int) -> tuple[float, float, np.ndarray]:
-    """Return the least CPU and clock seconds over ``repeats`` calls, and the result."""
-    cpu, clock = [], []
-    for _ in range(repeats):
-        start, cpu_start = time.perf_counter(), time.process_time()
-        result = function()
-        cpu.append(time.process_time() - cpu_start)
-        clock.append(time.perf_counter() - start)
-    return min(cpu), min(clock), result
 
 
 def same_pixels(a: np.ndarray, b: np.ndarray) -> float:
@@ -50,16 +37,16 @@ def measure(args: argparse.Namespace, files: list[str]) -> dict[str, dict[str, f
     """Return what each contender took and found, by its name."""
     from skimage import segmentation
     options = dict(scale=args.scale, sigma=args.sigma, min_size=args.min_size)
-    start = time.perf_counter()
-    felzenszwalb(np.zeros((4, 4, 3), np.uint8))
-    compiling = time.perf_counter() - start
+    compiling = timed(felzenszwalb, np.zeros((4, 4, 3), np.uint8))[1]
     contenders = {'mmdense': felzenszwalb, 'scikit-image': segmentation.felzenszwalb}
     runs: dict[str, list] = {name: [] for name in contenders}
     same = []
     for file in files:
         image = read_image(file)
         for name, function in contenders.items():
-            runs[name].append(timed(lambda f=function, i=image: f(i, **options), args.repeats))
+            calls = [timed(function, image, **options) for _ in range(args.repeats)]
+            cpu, clock, (found, *_) = zip(*calls, strict=True)
+            runs[name].append((min(cpu), min(clock), found))
         same.append(same_pixels(runs['mmdense'][-1][2], runs['scikit-image'][-1][2]))
     ours = [cpu for cpu, _, _ in runs['mmdense']]
     result = {}
@@ -78,36 +65,31 @@ def measure(args: argparse.Namespace, files: list[str]) -> dict[str, dict[str, f
 
 def report(args: argparse.Namespace, results: dict[str, dict], images: int) -> None:
     print(f'{images} images, scale {args.scale:g}, sigma {args.sigma:g}, least size '
-          f'{args.min_size}; first call {results["mmdense"]["compile_s"]} s\n'
-          '| | CPU ms per image | wall ms per image | CPU over mmdense | regions per image '
-          '| same pixels (worst image) | identical images |\n|---|---|---|---|---|---|---|')
-    for name, one in results.items():
-        print(f'| {name} | {one["cpu_ms"]:.1f} | {one["clock_ms"]:.1f} '
-              f'| {one["cpu_over_mmdense"]:.2f} | {one["regions"]:.1f} '
-              f'| {one["same_pixels"]:.3f} % | {one["identical_images"]} |')
-    settings = {name: value for name, value in vars(args).items() if name != 'images'}
-    print(json.dumps(dict(results=results, images=images, settings=settings)))
+          f'{args.min_size}; first call {results["mmdense"]["compile_s"]} s')
+    print_table({'': '', 'CPU ms per image': '.1f', 'wall ms per image': '.1f',
+                 'CPU over mmdense': '.2f', 'regions per image': '.1f',
+                 'same pixels (worst image)': '', 'identical images': ''},
+                ([name, one['cpu_ms'], one['clock_ms'], one['cpu_over_mmdense'], one['regions'],
+                  f'{one["same_pixels"]:.3f} %', one['identical_images']]
+                 for name, one in results.items()))
+    print_json(args, ('images',), results=results, images=images)
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('images', metavar='IMAGES', help='folder of images')
-    parser.add_argument('--limit', type=int, default=20, help='images, evenly spread over it')
+    parser.add_argument('--limit', type=count, default=20, help='images, evenly spread over it')
     parser.add_argument('--scale', type=float, default=1000)
     parser.add_argument('--sigma', type=float, default=0.8)
     parser.add_argument('--min-size', type=int, default=1000, help='pixels')
-    parser.add_argument('--repeats', type=int, default=3)
-    args = parser.parse_args()
-    if min(args.limit, args.repeats) < 1:
-        parser.error('--limit and --repeats are at least 1')
-    return args
+    parser.add_argument('--repeats', type=count, default=3)
+    return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
     cv2.setNumThreads(1)
-    files = find_images(args.images)
-    files = files[::max(1, len(files) // args.limit)][:args.limit]
+    files = spread(find_images(args.images), args.limit)
     report(args, measure(args, files), len(files))
 
 

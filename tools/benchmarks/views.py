@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import platform
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import mmpretrain
 import numpy as np
+from measuring import count, print_json, print_table, timed
 from mmengine import Config
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
@@ -90,10 +89,9 @@ def cpu_ms(make: dict[str, Callable[[dict], dict]], sample: dict,
         for name, pipeline in make.items():
             np.random.seed(draw + 10)
             results = dict(sample)
-            start = time.process_time_ns()
-            pipeline(results)
+            seconds, _, _ = timed(pipeline, results)
             if draw >= 0:
-                times[name].append((time.process_time_ns() - start) / 1e6)
+                times[name].append(1000 * seconds)
     return {name: np.array(values) for name, values in times.items()}
 
 
@@ -127,7 +125,7 @@ def region_pipelines(image: Path, folder: Path) -> dict[str, dict[str, Compose]]
     return found
 
 
-def compare_regions(image: Path, folder: Path, draws: int) -> None:
+def compare_regions(image: Path, folder: Path, args: argparse.Namespace) -> None:
     """Write the image's regions into ``folder``, and print what they add to its views."""
     pixels = read_image(str(image))
     regions = make_regions(np.ascontiguousarray(pixels[..., ::-1]), **REGIONS)
@@ -136,23 +134,23 @@ def compare_regions(image: Path, folder: Path, draws: int) -> None:
     settings = ', '.join(f'{name} {value}' for name, value in REGIONS.items())
     print(f'{pixels.shape[1]}x{pixels.shape[0]} image, loaded and two views of 224, without and '
           f'with {regions.max()} regions ({settings}; {file.stat().st_size} bytes)\nCPU ms on one '
-          f'thread, median of {draws} draws; at most {TARGET} times is the aim\n'
-          f'cv2 {cv2.__version__}, {platform.machine()}\n\n'
-          '| views | without | with regions | ratio |\n|---|---|---|---|')
+          f'thread, median of {args.draws} draws; at most {TARGET} times is the aim\n'
+          f'cv2 {cv2.__version__}, {platform.machine()}\n')
     results = {}
     for name, pair in region_pipelines(image, folder).items():
-        times = cpu_ms(pair, dict(img_path=str(image)), draws)
+        times = cpu_ms(pair, dict(img_path=str(image)), args.draws)
         without, others = (float(np.median(times[key])) for key in ('without', 'regions'))
         results[name] = dict(without_ms=round(without, 3), with_ms=round(others, 3),
                              ratio=round(others / without, 3))
-        print(f'| {name} | {without:.3f} | {others:.3f} | {others / without:.3f} |')
-    print(json.dumps(dict(results=results, regions=int(regions.max()), target=TARGET)))
+    print_table({'views': '', 'without': '.3f', 'with regions': '.3f', 'ratio': '.3f'},
+                ([name, *one.values()] for name, one in results.items()))
+    print_json(args, results=results, regions=int(regions.max()), target=TARGET)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--image', help='an image file; by default one of 481x321 is generated')
-    parser.add_argument('--draws', type=int, default=400)
+    parser.add_argument('--draws', type=count, default=400)
     parser.add_argument('--regions', action='store_true',
                         help='compare ours without and with regions, not with mmpretrain')
     args = parser.parse_args()
@@ -167,7 +165,7 @@ def main() -> None:
             if not args.image:
                 file.parent.mkdir()
                 cv2.imwrite(str(file), image)
-            compare_regions(file, Path(folder, 'regions'), args.draws)
+            compare_regions(file, Path(folder, 'regions'), args)
         return
     ours = Compose([dict(type='mmdense.MultiView', views=[OURS], num_views=[2])])
     peer = PEERS.build(dict(type='MultiView', num_views=2, transforms=[peer_views()]))
@@ -176,14 +174,14 @@ def main() -> None:
 
     print(f'{image.shape[1]}x{image.shape[0]} image, views of 224, CPU ms on one thread, median of '
           f'{args.draws} draws\ncv2 {cv2.__version__}, mmpretrain {mmpretrain.__version__}, '
-          f'{platform.machine()}\n\n| | mmdense | mmpretrain | ratio |\n|---|---|---|---|')
+          f'{platform.machine()}\n')
     means = (float(times[name].mean()) for name in ('ours', 'peer'))
     rows = [*steps(image, args.draws), ('two views, mean of the draws', *means),
             ('**two views**', mine, other)]
-    for name, a, b in rows:
-        print(f'| {name} | {a:.3f} | {b:.3f} | {b / a:.1f} |')
-    print(json.dumps(dict(mmdense_ms=round(mine, 3), mmpretrain_ms=round(other, 3),
-                          ratio=round(other / mine, 2))))
+    print_table({'': '', 'mmdense': '.3f', 'mmpretrain': '.3f', 'ratio': '.1f'},
+                ([name, a, b, b / a] for name, a, b in rows))
+    print_json(args, mmdense_ms=round(mine, 3), mmpretrain_ms=round(other, 3),
+               ratio=round(other / mine, 2))
 
 
 if __name__ == '__main__':
