@@ -93,6 +93,18 @@ def draw_matches(encoder: FrozenEncoder, views: Sequence[Tensor], sample: ViewSa
     return save(matches_figure(tuple(images), np.stack(ends, 1), state, title), path)
 
 
+def evenly(dataset: Sequence[dict], num_images: int) -> list[int]:
+    """Return at most ``num_images`` places, taken evenly from a dataset.
+
+    Raises:
+        ValueError: it is empty.
+    """
+    if not len(dataset):
+        raise ValueError('there are no images to draw')
+    count = min(num_images, len(dataset))
+    return [number * len(dataset) // count for number in range(count)]
+
+
 def draw_report(model: BaseModel, dataset: Sequence[dict], out_dir: str | Path,
                 num_images: int = 6, cell: tuple[float, float] | None = None,
                 stride: int = 8, out_index: int | str | None = None) -> list[Path]:
@@ -114,15 +126,11 @@ def draw_report(model: BaseModel, dataset: Sequence[dict], out_dir: str | Path,
         ValueError: no images, a dataset whose views cannot be seen made, or ``cell`` lies outside
             an image; or the dataset does not give what the method's pictures show.
     """
-    if not len(dataset):
-        raise ValueError('there are no images to draw')
-    out_dir, encoder = Path(out_dir), FrozenEncoder(model, stride, out_index)
-    count = min(num_images, len(dataset))
-    dataset = with_source(dataset)
+    places, out_dir = evenly(dataset, num_images), Path(out_dir)
+    encoder, dataset = FrozenEncoder(model, stride, out_index), with_source(dataset)
     paths, images, maps = [], [], []
     with kept_random_state(), torch.no_grad():
-        for number in range(count):
-            index = number * len(dataset) // count
+        for number, index in enumerate(places):
             sample = overlapping_views(dataset, index)
             views, geometry = sample['inputs'], sample['data_samples']
             if len(views) > 1:
@@ -170,14 +178,11 @@ def draw_segmentations(model: BaseModel, dataset: Sequence[dict], out_dir: str |
         out_dir: gets the file.
         num_images: taken evenly from the dataset.
     """
-    if not len(dataset):
-        raise ValueError('there are no images to draw')
-    count = min(num_images, len(dataset))
     images, predictions, labels = [], [], []
     model.eval()
     with kept_random_state(), torch.no_grad():
-        for number in range(count):
-            sample = dataset[number * len(dataset) // count]
+        for place in evenly(dataset, num_images):
+            sample = dataset[place]
             result = model.test_step(dict(inputs=[sample['inputs']],
                                           data_samples=[sample['data_samples']]))[0]
             prediction = result.pred_sem_seg.data[0].cpu().numpy()

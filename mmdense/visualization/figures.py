@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 from matplotlib.textpath import TextPath
 
@@ -38,14 +40,22 @@ def save(figure: Figure, path: str | Path) -> Path:
     return path
 
 
-def _panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
-    figure = Figure(figsize=(columns * width, rows * height), layout='constrained')
+def panels(rows: int, columns: int, size: tuple[float, float],
+           **options: object) -> tuple[Figure, np.ndarray]:
+    """Return a figure of ``size`` inches (width, height) and its axes (rows, columns), all bare."""
+    figure = Figure(figsize=size, layout='constrained')
     figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.02, hspace=0.02)
-    axes = figure.subplots(rows, columns, squeeze=False)
+    axes = figure.subplots(rows, columns, squeeze=False, **options)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
     return figure, axes
+
+
+def show(axis: Axes, image: np.ndarray, height: int, width: int,
+         interpolation: str = 'nearest', **options: object) -> AxesImage:
+    """Draw an image, or a map of any size, over ``height`` x ``width`` pixels."""
+    return axis.imshow(image, interpolation=interpolation, extent=(0, width, height, 0), **options)
 
 
 def matches_figure(images: tuple[np.ndarray, np.ndarray], points: np.ndarray,
@@ -62,7 +72,7 @@ def matches_figure(images: tuple[np.ndarray, np.ndarray], points: np.ndarray,
     gap = max(4, first // 12)
     shifted = points + np.array([[0, 0], [first + gap, 0]])
     whole = first + gap + second
-    figure, axes = _panels(1, 1, 8.5, 8.5 * height / whole + 0.9)
+    figure, axes = panels(1, 1, (8.5, 8.5 * height / whole + 0.9))
     axis = axes[0, 0]
     for image, start in zip(images, (0, first + gap), strict=True):
         axis.imshow(image, interpolation='lanczos',
@@ -88,11 +98,10 @@ def matches_figure(images: tuple[np.ndarray, np.ndarray], points: np.ndarray,
 def colours_figure(images: Sequence[np.ndarray], colours: Sequence[np.ndarray]) -> Figure:
     """Images (H, W, 3) uint8 in one row, their feature colours (h, w, 3) in [0, 1] below."""
     ratio = max(image.shape[0] / image.shape[1] for image in images)
-    figure, axes = _panels(2, len(images), 2.6, 2.6 * ratio + 0.15)
+    figure, axes = panels(2, len(images), (2.6 * len(images), 5.2 * ratio + 0.3))
     for column, (image, colour) in enumerate(zip(images, colours, strict=True)):
         axes[0, column].imshow(image, interpolation='lanczos')
-        box = (0, image.shape[1], image.shape[0], 0)
-        axes[1, column].imshow(colour, interpolation='nearest', extent=box)
+        show(axes[1, column], colour, *image.shape[:2])
     axes[0, 0].set_ylabel('image', fontsize=11)
     axes[1, 0].set_ylabel('features: 3 components', fontsize=11)
     return figure
@@ -101,12 +110,10 @@ def colours_figure(images: Sequence[np.ndarray], colours: Sequence[np.ndarray]) 
 def similarity_figure(image: np.ndarray, similarity: np.ndarray,
                       cell: tuple[float, float]) -> Figure:
     """An image with a marked pixel, and the cosine (h, w) of each cell with the marked one."""
-    ratio = image.shape[0] / image.shape[1]
-    figure, axes = _panels(1, 2, 4.2, 4.2 * ratio + 0.35)
-    box = (0, image.shape[1], image.shape[0], 0)
-    axes[0, 0].imshow(image, interpolation='lanczos', extent=box)
-    heat = axes[0, 1].imshow(similarity, cmap='magma', interpolation='bilinear', extent=box,
-                             vmax=1)
+    size = image.shape[:2]
+    figure, axes = panels(1, 2, (8.4, 4.2 * size[0] / size[1] + 0.35))
+    show(axes[0, 0], image, *size, 'lanczos')
+    heat = show(axes[0, 1], similarity, *size, 'bilinear', cmap='magma', vmax=1)
     for axis in axes[0]:
         axis.plot(*cell, marker='+', markersize=15, markeredgewidth=4.5, color='white')
         axis.plot(*cell, marker='+', markersize=14, markeredgewidth=2, color='#00b4d8')
@@ -158,7 +165,8 @@ def draw_predictions(images: Sequence[np.ndarray],
             **{name: [paint(p, palette) for p in maps] for name, maps in rows.items()},
             'label': [paint(label, palette) for label in labels]}
     ratio = max(image.shape[0] / image.shape[1] for image in images)
-    figure, axes = _panels(len(rows), len(images), 2.2, 2.2 * ratio + 0.1)
+    size = 2.2 * len(images), (2.2 * ratio + 0.1) * len(rows)
+    figure, axes = panels(len(rows), len(images), size)
     for line, (name, maps) in zip(axes, rows.items(), strict=True):
         line[0].set_ylabel(name, fontsize=11)
         for axis, drawn in zip(line, maps, strict=True):

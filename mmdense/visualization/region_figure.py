@@ -15,7 +15,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from mmdense.models.selfsup.base import DenseSSL
 
-from .figures import save, shown
+from .figures import panels, save, show, shown
 from .regions import SeenRegions, see_regions, stretch
 
 #: of the two views' boxes and frames; no region has these
@@ -86,8 +86,7 @@ def _lines(axis: Axes, lines: np.ndarray, width: float) -> None:
 
 def draw_source(axis: Axes, image: np.ndarray, seen: SeenRegions) -> None:
     """Draw the image (H, W, 3) with the borders of its regions and the boxes of both views."""
-    height, width = image.shape[:2]
-    axis.imshow(image, interpolation='lanczos', extent=(0, width, height, 0))
+    show(axis, image, *image.shape[:2], 'lanczos')
     if seen.source is not None:
         _lines(axis, borders(seen.source), 0.9)
     for view, ((left, top, right, bottom), colour) in enumerate(
@@ -104,11 +103,9 @@ def draw_source(axis: Axes, image: np.ndarray, seen: SeenRegions) -> None:
 def draw_view(axis: Axes, image: np.ndarray, regions: np.ndarray,
               colours: dict[int, np.ndarray]) -> None:
     """Draw a view (H, W, 3) in grey under the colours of its regions (H, W)."""
-    height, width = regions.shape
-    box = (0, width, height, 0)
-    axis.imshow(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cmap='gray', vmin=0, vmax=255,
-                interpolation='lanczos', extent=box)
-    axis.imshow(overlay(magnified(regions), colours, 0.6), interpolation='nearest', extent=box)
+    show(axis, cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), *regions.shape, 'lanczos', cmap='gray',
+         vmin=0, vmax=255)
+    show(axis, overlay(magnified(regions), colours, 0.6), *regions.shape)
     _lines(axis, borders(regions), 0.8)
 
 
@@ -121,8 +118,7 @@ def draw_cells(axis: Axes, cells: np.ndarray, size: tuple[int, int],
         inches: about the panel's longer side.
     """
     (height, width), (h, w) = size, cells.shape
-    axis.imshow(overlay(magnified(stretch(cells, *size)), colours, 1), interpolation='nearest',
-                extent=(0, width, height, 0))
+    show(axis, overlay(magnified(stretch(cells, *size)), colours, 1), *size)
     scale = np.array([width / w, height / h])
     style = dict(colors='white', linewidth=0.5, alpha=0.6)
     axis.vlines(np.arange(1, w) * scale[0], 0, height, **style)
@@ -190,12 +186,8 @@ def regions_figure(image: np.ndarray, views: Sequence[np.ndarray], seen: SeenReg
     side = 3.7
     widths = [min(max(shape[1] / shape[0], 0.9), 1.5) for shape in
               (image.shape, *(view.shape for view in views))]
-    figure = Figure(figsize=(side * sum(widths) + 0.4, 2 * side + 1.35), layout='constrained')
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06, wspace=0.02, hspace=0.02)
-    axes = figure.subplots(2, 3, width_ratios=widths)
-    for axis in axes.flat:
-        axis.set(xticks=[], yticks=[])
-        axis.spines[:].set_visible(False)
+    figure, axes = panels(2, 3, (side * sum(widths) + 0.4, 2 * side + 1.35), width_ratios=widths)
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
     draw_source(axes[0, 0], image, seen)
     axes[0, 0].set_title('image, with both views' if seen.source is None
                          else 'image: regions, and both views', fontsize=10)

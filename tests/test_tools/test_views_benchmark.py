@@ -72,4 +72,4 @@ def test_regions_are_in_the_views(benchmark, image, tmp_path):
 def test_comparison_with_mmpretrain(benchmark, image, monkeypatch, capsys):
     lines, found = run(benchmark, monkeypatch, capsys, '--image', image, '--draws', 3)
     assert found['ratio'] > 0 and lines[-2].startswith('| **two views** |')
-    assert len(lines) == 5 + len(benchmark.OURS) + 3
+    assert len(lines) == 5 + len(benchmark.peer_views()) + 3

@@ -28,31 +28,13 @@ from mmengine.utils import get_installed_path
 from mmpretrain.registry import TRANSFORMS as PEERS
 
 import mmdense  # noqa: F401
+from mmdense.datasets.dataset_configs import find_pipeline
 from mmdense.errors import run_command
 from mmdense.images.reading import read_image
 from mmdense.regions import make_regions, region_file, write_regions
 
-OURS = [
-    dict(type='mmdense.RandomResizedCrop', size=224, area=(0.2, 1.0)),
-    dict(type='mmdense.ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1,
-         prob=0.8),
-    dict(type='mmdense.RandomGrayscale', prob=0.2),
-    dict(type='mmdense.GaussianBlur', sigma=(0.1, 2.0), prob=0.5),
-    dict(type='mmdense.RandomFlip', prob=0.5),
-]
-BYOL = [
-    dict(type='mmdense.RandomResizedCrop', size=224, area=(0.08, 1.0)),
-    dict(type='mmdense.RandomFlip', prob=0.5),
-    dict(type='mmdense.ColorJitter', brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1,
-         prob=0.8),
-    dict(type='mmdense.RandomGrayscale', prob=0.2),
-]
-#: the two views of DetCon, which are BYOL's
-DETCON = [
-    [*BYOL, dict(type='mmdense.GaussianBlur', sigma=(0.1, 2.0), prob=1.0)],
-    [*BYOL, dict(type='mmdense.GaussianBlur', sigma=(0.1, 2.0), prob=0.1),
-     dict(type='mmdense.Solarize', threshold=128, prob=0.2)],
-]
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+MOCO, DETCON = 'moco_r50_in1k.py', 'detcon_b_r50_in1k.py'
 #: what docs/regions.md recommends
 REGIONS = dict(method='fh', scale=300, min_size=0.0065)
 #: of the pipeline's time, what regions may make of it
@@ -67,6 +49,14 @@ def natural_image(height: int = 321, width: int = 481, seed: int = 0) -> np.ndar
     image = np.fft.ifft2(np.fft.fft2(noise, axes=(0, 1)) / frequency, axes=(0, 1)).real
     image = image / image.std(axis=(0, 1)) * 50 + 128
     return np.ascontiguousarray(np.clip(image, 0, 255).astype(np.uint8))
+
+
+def config_views(name: str) -> list[list[dict]]:
+    """Return the pipeline of each view that a config of ours makes."""
+    pipeline = find_pipeline(Config.fromfile(CONFIGS / name).train_dataloader['dataset'])
+    views = next(step for step in pipeline if step['type'] == 'mmdense.MultiView')
+    return [view for view, number in zip(views['views'], views.get('num_views') or [1, 1],
+                                         strict=False) for _ in range(number)]
 
 
 def peer_views() -> list[dict]:
@@ -103,10 +93,10 @@ def always(transform: dict) -> dict:
 
 def steps(image: np.ndarray, draws: int) -> list[tuple[str, float, float]]:
     """Return (transform, ours, peer's) ms for each transform alone, applied always, at 224."""
-    rows = []
-    view = dict(img=image, img_shape=image.shape[:2])
-    small = Compose(OURS[:1])(dict(view))['img']
-    for number, (mine, other) in enumerate(zip(OURS, peer_views(), strict=True)):
+    rows, ours = [], config_views(MOCO)[0]
+    small = Compose(ours[:1])(in_memory(image))['img']
+    crop, *others, flip = peer_views()
+    for number, (mine, other) in enumerate(zip(ours, [crop, flip, *others], strict=True)):
         pair = dict(ours=Compose([always(mine)]), peer=PEERS.build(always(other)))
         times = cpu_ms(pair, in_memory(small if number else image), draws)
         rows.append((mine['type'].split('.')[1],
@@ -119,8 +109,8 @@ def region_pipelines(image: Path, folder: Path) -> dict[str, dict[str, Compose]]
     load = [dict(type='mmdense.LoadImage')]
     regions = [dict(type='mmdense.LoadRegions', images=str(image.parent), folder=str(folder))]
     found = {}
-    for name, views in (('MoCo v2', [OURS, OURS]), ('DetCon', DETCON)):
-        views = [dict(type='mmdense.MultiView', views=views)]
+    for name, config in (('MoCo v2', MOCO), ('DetCon', DETCON)):
+        views = [dict(type='mmdense.MultiView', views=config_views(config))]
         found[name] = dict(without=Compose(load + views), regions=Compose(load + regions + views))
     return found
 
@@ -167,7 +157,7 @@ def main() -> None:
                 cv2.imwrite(str(file), image)
             compare_regions(file, Path(folder, 'regions'), args)
         return
-    ours = Compose([dict(type='mmdense.MultiView', views=[OURS], num_views=[2])])
+    ours = Compose([dict(type='mmdense.MultiView', views=config_views(MOCO))])
     peer = PEERS.build(dict(type='MultiView', num_views=2, transforms=[peer_views()]))
     times = cpu_ms(dict(ours=ours, peer=peer), in_memory(image), args.draws)
     mine, other = (float(np.median(times[name])) for name in ('ours', 'peer'))
