@@ -137,7 +137,8 @@ def test_a_row_of_bases_and_settings_is_a_config_of_its_own(table):
     table.write_text(table.read_text().replace("'wider', pretrain='pretrain.py'", """
         'wider', pretrain=['pretrain.py', 'more.py', {
             'model.queue': '_base_.part', 'model.queue.shape': (8, [9, '_base_.extra.a']),
-            'optim_wrapper.optimizer': dict(_delete_=True, a='_base_.extra'), 'load_from': "it's"}]"""))
+            'optim_wrapper.optimizer': dict(_delete_=True, a='_base_.extra'),
+            'load_from': "it's"}]"""))
     row = read_table(table).rows[2]
     path = config_file(row.pretrain, folder / 'written', 'pretrain')
     assert path == config_file(row.pretrain, folder / 'written', 'pretrain')

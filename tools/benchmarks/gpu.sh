@@ -23,13 +23,12 @@ mkdir -p "$out"
 if [ "$SMALL" = 0 ]; then
     r50=(--size 224 --batch 64 --amp --channels-last)
     r18=(--size 128 --batch 128)
-    depth=() dense=() queue=()
+    depth=() queue=()
     iterations=40 compile=compile=True shape=()
 else
     r50=(--size 32 --batch 2 --steps 1)
     r18=("${r50[@]}")
-    depth=(model.backbone.depth=18 model.projector.in_channels=512)
-    dense=("${depth[@]}" model.dense_projector.in_channels=512)
+    depth=(model.backbone.depth=18)
     queue=(model.queue.size=64)
     iterations=4 compile=compile.backend=aot_eager
     shape=(train_dataloader.batch_size=2 val_dataloader.dataset.indices=4
@@ -66,12 +65,11 @@ measure() { run "$1" "$PYTHON" "$bench/$2.py" "${@:3}"; }
 step() { measure "$1" pretext_step --config "$root/configs/$2.py" "${@:3}"; }
 
 densecl=densecl_r50_in1k detcon=detcon_b_r50_in1k regions=model.regions.type=mmdense
-step step_r50 "$densecl" "${r50[@]}" --peer --cfg-options "${dense[@]}" "${queue[@]}" \
+step step_r50 "$densecl" "${r50[@]}" --peer --cfg-options "${depth[@]}" "${queue[@]}" \
     model.queue.own_image=negative
-step step_r50_masked "$densecl" "${r50[@]}" --peer --cfg-options "${dense[@]}" "${queue[@]}" \
+step step_r50_masked "$densecl" "${r50[@]}" --peer --cfg-options "${depth[@]}" "${queue[@]}" \
     model.queue.own_image=masked
-step step_r18 "$densecl" "${r18[@]}" --peer --cfg-options model.backbone.depth=18 \
-    model.projector.in_channels=512 model.dense_projector.in_channels=512 "${queue[@]}"
+step step_r18 "$densecl" "${r18[@]}" --peer --cfg-options model.backbone.depth=18 "${queue[@]}"
 step detcon_given "$detcon" "${r50[@]}" --cfg-options $regions.GivenRegions "${depth[@]}"
 step detcon_clustered "$detcon" "${r50[@]}" --cfg-options $regions.ClusteredRegions \
     'model.regions.clusters=(8,64)' "${depth[@]}"
