@@ -125,7 +125,7 @@ def test_a_budget_needs_iterations():
         budget_options(cfg, 0.5, 'c.py')
     for budget in (0, -1, float('nan'), float('inf')):
         with pytest.raises(ValueError, match='expected a number above 0'):
-            budget_options(cfg, budget, 'c.py')
+            Settings(Path('work'), Path('tools'), budget=budget)
     with pytest.raises(ValueError, match='config no.py with options .* could not be read'):
         read_with('no.py', {})
 

@@ -105,14 +105,12 @@ def budget_options(cfg: Config, budget: float, name: Any) -> dict[str, Any]:
 
     Args:
         cfg: with all other options.
-        budget: 1 = as it stands.
+        budget: above 0; 1 = as it stands.
         name: of the config, for messages.
 
     Raises:
-        ValueError: a budget that is not above 0; a config or scheduler that counts epochs.
+        ValueError: a config or scheduler that counts epochs.
     """
-    if not 0 < budget < float('inf'):
-        raise ValueError(f'budget={budget}: expected a number above 0')
     iterations = iterations_of(cfg, name)
     if budget == 1:
         return {}

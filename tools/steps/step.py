@@ -39,12 +39,19 @@ class Settings:
         budget: share of every schedule.
         processes: of a training.
         amp: train in mixed precision.
+
+    Raises:
+        ValueError: a budget that is not above 0.
     """
     work_dir: Path
     tools: Path
     budget: float = 1.0
     processes: int = 2
     amp: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.budget < float('inf'):
+            raise ValueError(f'budget={self.budget}: expected a number above 0')
 
     def tool(self, name: str) -> str:
         """Return a tool's path as a user types it."""

@@ -60,7 +60,7 @@ def chain(table: Table, row: Row, seed: int, settings: Settings) -> list[Step]:
     """Return the steps of a row with a seed, in order.
 
     Raises:
-        ValueError: a config that a table cannot train (epochs), a budget not above 0.
+        ValueError: a config that a table cannot train (epochs).
     """
     folder = settings.work_dir / row.folder
     evaluate = config_file(row.evaluate, folder, 'pretrain')
