@@ -132,17 +132,19 @@ class MultiTask(DenseSSL):
             {name: task.data_preprocessor for name, task in self.tasks.items()})
         self.register_forward_pre_hook(follow_steps, with_kwargs=True)
 
+    def check_views(self, inputs: dict[str, list[Tensor]]) -> None:
+        """Raise ValueError unless each task has a batch, of as many views as its loss takes."""
+        refuse_other_tasks(inputs, self.tasks)
+        for name, task in self.tasks.items():
+            task.check_views(inputs[name])
+
     def loss(self, inputs: dict[str, list[Tensor]], views: dict[str, Views]) -> dict[str, Tensor]:
         """Return ``NAME.loss_x``, scalars times their task's weight, of V views of each task.
 
         Args:
             inputs: by task, V tensors (B, 3, H, W); V, B and sizes are the task's own.
             views: by task, their geometry.
-
-        Raises:
-            ValueError: a task has no batch, or a batch no task.
         """
-        refuse_other_tasks(inputs, self.tasks)
         return {f'{name}.{key}': value * self.weights[name] if 'loss' in key else value
                 for name, task in self.tasks.items()
                 for key, value in task.loss(inputs[name], views[name]).items()}

@@ -143,6 +143,13 @@ def test_tasks_and_data_are_the_same(given, told):
         model(dict.fromkeys(given, inputs['image']), dict.fromkeys(given, views['image']), 'loss')
 
 
+def test_each_task_is_given_as_many_views_as_it_takes():
+    model, (inputs, views) = build_multi_task(), batches(0, 1)
+    inputs['cells'] = inputs['cells'][:1]
+    with pytest.raises(ValueError, match=r'DenseCL got 1 view\(s\) of an image; expected 2'):
+        model(inputs, views, 'loss')
+
+
 @pytest.mark.situation('settings', 'a task with a backbone of its own, a negative weight, a name '
                        'with "loss" in it, no task', 'error', 'names the setting')
 @pytest.mark.parametrize('changed, told', [
