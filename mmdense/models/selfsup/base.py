@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Iterable, Sequence
 
 import torch
 from mmengine.model import BaseModel, revert_sync_batchnorm
@@ -38,27 +39,32 @@ def build_decoder(cfg: dict) -> nn.Module:
     return head
 
 
-def check_channels(net: nn.Module, channels: int, out_index: int) -> None:
+def check_channels(net: nn.Module, channels: int, where: str, names: Iterable[str]) -> None:
     """Compare the channels of a method's map with what its parts, or those of its twin, take.
+
+    Args:
+        channels: of the map.
+        where: the setting that chose the map among the backbone's.
+        names: the parts that take this map.
 
     Raises:
         ValueError: a part has another ``in_channels``.
     """
     giver = 'backbone' if getattr(net, 'decode_head', None) is None else 'decode_head'
-    for name, part in net.named_children():
-        taken = getattr(part, 'in_channels', channels)
-        if name not in NOT_ON_MAP and taken != channels:
-            where = '' if giver == 'decode_head' else f', out_index={out_index}'
+    for name in names:
+        taken = getattr(getattr(net, name, None), 'in_channels', channels)
+        if taken != channels:
+            where = '' if giver == 'decode_head' else f', {where}'
             raise ValueError(f'{giver} gives {channels} channels, {name}.in_channels is {taken} '
                              f'({type(getattr(net, giver)).__name__}{where}): set '
                              f'model.{name}.in_channels={channels}')
 
 
-def encode(net: nn.Module, images: Tensor, out_index: int = -1) -> Tensor:
-    """Return the map (B, C, h, w) of images (B, 3, H, W) under ``net``, a method or its twin.
+def encode_maps(net: nn.Module, images: Tensor, indices: Sequence[int]) -> list[Tensor]:
+    """Return maps (B, C_i, h_i, w_i) of images (B, 3, H, W) under ``net``, a method or its twin.
 
-    The map at ``out_index`` of what ``net.backbone`` gives, or what ``net.decode_head`` makes of
-    all of them.
+    The maps at ``indices`` of what ``net.backbone`` gives. Where there is a ``net.decode_head``,
+    each is what it makes of all of them.
 
     Raises:
         ValueError: the backbone gives no such map.
@@ -66,12 +72,17 @@ def encode(net: nn.Module, images: Tensor, out_index: int = -1) -> Tensor:
     maps = backbone_maps(net.backbone, images)
     head = getattr(net, 'decode_head', None)
     if head is None:
-        return choose_map(net.backbone, maps, out_index)
-    return head([maps] if isinstance(maps, Tensor) else maps)
+        return [choose_map(net.backbone, maps, index) for index in indices]
+    return [head([maps] if isinstance(maps, Tensor) else maps)] * len(indices)
 
 
-def map_channels(method: DenseSSL) -> int:
-    """Return the channels C of a method's map: those of a small black image's, in eval mode.
+def encode(net: nn.Module, images: Tensor, out_index: int = -1) -> Tensor:
+    """Return the one map (B, C, h, w) of :func:`encode_maps` at ``out_index``."""
+    return encode_maps(net, images, (out_index,))[0]
+
+
+def map_channels(method: DenseSSL, indices: Sequence[int]) -> list[int]:
+    """Return the channels of a method's maps: those of a small black image's, in eval mode.
 
     Asked of a copy, so that no buffer, mode or random state of the method changes. The image is
     on the method's own device, ``meta`` too, has the channels of the first convolution, and the
@@ -94,8 +105,8 @@ def map_channels(method: DenseSSL) -> int:
     cards = [device] if device.type == 'cuda' else []
     try:
         with torch.no_grad(), torch.random.fork_rng(cards):
-            return encode(net, torch.zeros(1, bands, *side, device=device),
-                          method.out_index).shape[1]
+            black = torch.zeros(1, bands, *side, device=device)
+            return [features.shape[1] for features in encode_maps(net, black, indices)]
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         raise ValueError(f'{type(method.backbone).__name__} does not take a black image '
                          f'(1, {bands}, {side[0]}, {side[1]}), so its channels are not known '
@@ -182,7 +193,8 @@ class DenseSSL(BaseModel):
         """
         net = self if net is None else net
         features = encode(net, images, self.out_index)
-        check_channels(net, features.shape[1], self.out_index)
+        names = [name for name, _ in net.named_children() if name not in NOT_ON_MAP]
+        check_channels(net, features.shape[1], f'out_index={self.out_index}', names)
         return features
 
     def encoder(self) -> dict[str, nn.Module]:

@@ -27,7 +27,8 @@ class DenseCL(MoCo):
     Args:
         projector, queue, twin, loss: as of :class:`MoCo`; ``queue`` and ``loss`` are those of the
             cells too.
-        dense_projector: head of the map, (B, C, h, w) -> (B, D, h, w).
+        dense_projector: head of the map of cells, (B, C, h, w) -> (B, D, h, w). That map may be
+            another than the one that is pooled for ``projector``: ``cell_index``.
         matcher: how cells are paired, from both maps and the views' geometry.
         dense_weight: weight of the dense loss (lambda in the paper).
         dense_warmup: optimiser steps before the dense loss counts.
@@ -35,6 +36,7 @@ class DenseCL(MoCo):
             projection; None keeps the map.
     """
     heads = ('projector', 'dense_projector')
+    cell_heads = ('dense_projector',)
     warmups = ('dense_warmup',)
 
     def __init__(self, backbone: dict, dense_projector: dict, queue: dict, loss: dict,
@@ -52,8 +54,8 @@ class DenseCL(MoCo):
 
         The map is what cells are matched by, and has no gradient.
         """
-        features = self.encode(images, net)
-        vector, cells = net.projector(features.mean(dim=(2, 3))), self.pool(features)
+        whole, features = self.encode_both(images, net)
+        vector, cells = net.projector(whole.mean(dim=(2, 3))), self.pool(features)
         return vector, net.dense_projector(cells).flatten(2), cells.detach()
 
     def pool(self, features: Tensor) -> Tensor:
@@ -64,7 +66,7 @@ class DenseCL(MoCo):
 
     def loss_map(self, images: Tensor) -> Tensor:
         """Return the map (B, C, h, w) that the dense loss compares, of images (B, 3, H, W)."""
-        return self.pool(self.encode(images))
+        return self.pool(self.encode_both(images)[1])
 
     def objective(self, online: tuple[Tensor, Tensor, Tensor],
                   target: tuple[Tensor, Tensor, Tensor], views: Views) -> dict[str, Tensor]:

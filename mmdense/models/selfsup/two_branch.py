@@ -9,7 +9,14 @@ from torch import Tensor, nn
 from mmdense.structures import Views
 
 from ..momentum import MomentumTwin
-from .base import DenseSSL, build, lacks_channels, map_channels
+from .base import (
+    DenseSSL,
+    build,
+    check_channels,
+    encode_maps,
+    lacks_channels,
+    map_channels,
+)
 
 
 def follow_step(method: TwoBranchSSL, args: tuple, kwargs: dict) -> None:
@@ -29,35 +36,63 @@ class TwoBranchSSL(DenseSSL):
         heads: constructor arguments that are built as heads of the map, and that the twin copies
             too. Where a config leaves ``in_channels`` out, it is the map's.
         own_heads: likewise, of the trained network alone (a predictor).
+        cell_heads: those of the heads that take the map of cells, see ``cell_index``.
 
     Args:
         twin: arguments of :class:`MomentumTwin`, or None.
+        cell_index: which of the backbone's maps gives the cells, where a loss of cells stands
+            beside one of whole images; None takes that of ``out_index`` for both.
         symmetric: every view asks once and answers once, and losses are the mean of both; else
             the first view asks and the second answers.
         kwargs: the heads by name, each a config or a module, and what :class:`DenseSSL` takes.
 
     Raises:
         TypeError: a head is missing.
+        ValueError: a ``cell_index`` where the method has no heads of cells, or a decode head.
     """
     heads: tuple[str, ...] = ()
     own_heads: tuple[str, ...] = ()
+    cell_heads: tuple[str, ...] = ()
 
     def __init__(self, backbone: dict, twin: dict | None = None, symmetric: bool = False,
-                 **kwargs) -> None:
+                 cell_index: int | None = None, **kwargs) -> None:
         missing = [name for name in (*self.heads, *self.own_heads) if kwargs.get(name) is None]
         if missing:
             raise TypeError(f'{type(self).__name__}.__init__() missing {len(missing)} required '
                             f'keyword-only arguments: {", ".join(map(repr, missing))}')
         heads = {name: kwargs.pop(name) for name in (*self.heads, *self.own_heads)}
         super().__init__(backbone, **kwargs)
-        asked = {name for name in self.heads if lacks_channels(heads[name])}
-        known = dict(in_channels=map_channels(self)) if asked else {}
+        if cell_index is not None and (self.decode_head is not None or not self.cell_heads):
+            raise ValueError(f'cell_index={cell_index}: {type(self).__name__} takes one map for '
+                             'all, ' + ("the decode head's" if self.cell_heads else
+                                        'that of out_index') + '; expected no cell_index')
+        self.cell_index = self.out_index if cell_index is None else cell_index
+        asked = [name for name in self.heads if lacks_channels(heads[name])]
+        if asked:
+            whole, cells = map_channels(self, (self.out_index, self.cell_index))
+            for name in asked:
+                channels = cells if name in self.cell_heads else whole
+                heads[name] = {**heads[name], 'in_channels': channels}
         for name, cfg in heads.items():
-            setattr(self, name, build({**cfg, **known} if name in asked else cfg))
+            setattr(self, name, build(cfg))
         copied = {**self.encoder(), **{name: getattr(self, name) for name in self.heads}}
         self.twin = None if twin is None else MomentumTwin(copied, **twin)
         self.ways = ((0, 1), (1, 0)) if symmetric else ((0, 1),)
         self.register_forward_pre_hook(follow_step, with_kwargs=True)
+
+    def encode_both(self, images: Tensor, net: nn.Module | None = None) -> tuple[Tensor, Tensor]:
+        """Return the maps of whole images and of cells, (B, C, h, w) each, of one pass.
+
+        Raises:
+            ValueError: there is no such map, or heads take other channels.
+        """
+        net = self if net is None else net
+        whole, cells = encode_maps(net, images, (self.out_index, self.cell_index))
+        others = [name for name in self.heads if name not in self.cell_heads]
+        check_channels(net, whole.shape[1], f'out_index={self.out_index}', others)
+        which = 'out_index' if self.cell_index == self.out_index else 'cell_index'
+        check_channels(net, cells.shape[1], f'{which}={self.cell_index}', self.cell_heads)
+        return whole, cells
 
     def project(self, net: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
         """Return what the loss needs of images (B, 3, H, W) under ``net``, B rows each.

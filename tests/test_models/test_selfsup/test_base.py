@@ -7,7 +7,14 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.engine import LearningRateDecayOptimWrapperConstructor  # noqa: F401
 from references.known_backbones import KNOWN
-from references.tiny import BACKBONE, build, build_detcon, region_views, views_of
+from references.tiny import (
+    BACKBONE,
+    build,
+    build_detcon,
+    build_moco,
+    region_views,
+    views_of,
+)
 
 from mmdense.evaluation.features import FrozenEncoder
 
@@ -71,6 +78,55 @@ def test_training_twin_and_evaluation_take_the_same_map(out_index):
     assert FrozenEncoder(method).out_index == out_index
     method.train()
     sum(method.loss([images, images], views_of(torch.arange(2))).values()).backward()
+
+
+def test_cells_of_another_map_than_the_image_of_one_pass():
+    """``cell_index``: heads, twin, gradients, and the cells that the loss compares."""
+    head = dict(type='mmdense.Projector', hidden_channels=8, out_channels=16)
+    method = build(backbone={**BACKBONE, 'out_indices': (1, 2, 3)}, projector=head,
+                   dense_projector=head, cell_index=-2)
+    assert (method.projector.in_channels, method.dense_projector.in_channels) == (64, 32)
+    images, passes = torch.randn(2, 3, 64, 64), []
+    method.backbone.register_forward_hook(lambda *_: passes.append(0))
+    method.twin.follow()
+    method.eval()
+    _, small, large = method.backbone(images)
+    assert method.loss_map(images).shape == (2, 32, *small.shape[2:])
+    for net in (method, method.twin):
+        whole, cells = method.encode_both(images, net)
+        assert torch.equal(whole, large) and torch.equal(cells, small)
+        vector, rows, matched_by = method.project(net, images)
+        assert torch.equal(vector, net.projector(large.mean(dim=(2, 3))))
+        assert torch.equal(rows, net.dense_projector(small).flatten(2))
+        assert torch.equal(matched_by, small)
+    assert FrozenEncoder(method).out_index == -1
+    method.train()
+    passes.clear()
+    losses = method.loss([images, images], views_of(torch.arange(2)))
+    assert len(passes) == 1
+    losses['loss_dense'].backward(retain_graph=True)
+    assert all(p.grad is None for p in method.backbone.layer4.parameters())
+    assert all(p.grad is not None for p in method.backbone.layer3.parameters())
+    losses['loss_single'].backward()
+    assert [n for n, p in method.named_parameters()
+            if p.grad is None and not n.startswith('twin.')] == []
+
+
+@pytest.mark.parametrize('make, changes, message', [
+    (build_moco, dict(), 'MoCo takes one map for all, that of out_index'),
+    (build, dict(decode_head=head_config('FCN')), "DenseCL takes one map for all, the decode head's"
+     )])
+def test_an_index_of_cells_that_would_do_nothing_is_refused(make, changes, message):
+    with pytest.raises(ValueError, match=f'cell_index=-2: {message}'):
+        make(cell_index=-2, **changes)
+
+
+def test_wrong_channels_of_the_map_of_cells_are_told():
+    backbone = {**BACKBONE, 'out_indices': (2, 3)}
+    with pytest.raises(ValueError, match='backbone gives 32 channels, dense_projector.in_channels '
+                                         r'is 64 \(ResNet, cell_index=-2\): set'):
+        on(backbone, 64, cell_index=-2).loss([torch.randn(2, 3, 64, 64)] * 2,
+                                            views_of(torch.arange(2)))
 
 
 def test_an_index_beside_a_decode_head_is_refused():
