@@ -46,6 +46,9 @@ def _dilate_block(block: nn.Module, dilation: int) -> int:
         if module.kernel_size[0] > 1:
             module.dilation = tuple(d * after for d in module.dilation)
             module.padding = tuple(p * after for p in module.padding)
+            # what a convolution with another padding_mode than zeros pads by; set when it is built
+            module._reversed_padding_repeated_twice = [p for p in reversed(module.padding)
+                                                       for _ in range(2)]
         module.stride = (1, 1)
         if stride > 1 and not shortcut:
             if after > dilation:

@@ -62,6 +62,22 @@ def test_every_nth_cell_of_the_finer_map_is_the_old_map(name, size):
         assert torch.equal(a, b), key
 
 
+@pytest.mark.parametrize('mode', ['reflect', 'replicate', 'circular'])
+def test_padding_of_another_mode_is_widened_too(mode):
+    backbone = randomised(SegResNet(
+        18, base_channels=8, norm_cfg=dict(type='BN'), num_stages=3, strides=(1, 2, 2),
+        dilations=(1, 1, 1), out_indices=(2,),
+        conv_cfg=dict(type='Conv2d', padding_mode=mode)))
+    copied = copy.deepcopy(backbone)
+    dilate(copied, 8)
+    images = torch.randn(1, 3, 256, 256)
+    old, new = last_map(backbone, images), last_map(copied, images)
+    assert new.shape[2:] == (32, 32) and old.shape[2:] == (16, 16)
+    # a finer map mirrors itself about another line of pixels at its far sides than a coarser one
+    torch.testing.assert_close(new[..., 6:-6:2, 6:-6:2], old[..., 3:-3, 3:-3], atol=1e-4,
+                               rtol=1e-4)
+
+
 def test_strides_are_seen_and_chosen():
     backbone = SegResNet(18, base_channels=8, norm_cfg=dict(type='BN'))
     backbone.eval()

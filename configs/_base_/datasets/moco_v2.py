@@ -1,7 +1,7 @@
 """Two views of an image as MoCo v2 makes them (2003.04297, sec. 3; DenseCL does the same).
 
 A dataset's pipeline is ``load``, what its images need, and ``views_224`` or, milder and ours,
-``views_96`` or ``views_64``. Batches are stacked where they are made.
+``views_96``, ``views_64`` or ``views_56``. Batches are stacked where they are made.
 """
 train_dataloader = dict(collate_fn=dict(type='mmdense.collate_views'), pin_memory=True)
 
@@ -33,5 +33,9 @@ views_96 = [
 ]
 views_64 = [
     dict(type='mmdense.MultiView', views=[[dict(mild_crop, size=64), *mild]], num_views=[2]),
+    dict(type='mmdense.PackViews'),
+]
+views_56 = [
+    dict(type='mmdense.MultiView', views=[[dict(mild_crop, size=56), *mild]], num_views=[2]),
     dict(type='mmdense.PackViews'),
 ]

@@ -62,8 +62,8 @@ def visible_in(points: Tensor, boxes: Tensor) -> Tensor:
 
 def cell_diagonals(boxes: Tensor, h: int, w: int) -> Tensor:
     """Return (B,) the diagonals of the h x w cells of views, in the units of the boxes (B, 4)."""
-    extent = boxes[:, 2:] - boxes[:, :2]
-    return (extent / extent.new_tensor([w, h])).norm(dim=1)
+    width, height = (boxes[:, 2:] - boxes[:, :2]).unbind(1)
+    return torch.hypot(width / w, height / h)
 
 
 def cell_distances(boxes: tuple[Tensor, Tensor], flips: tuple[Tensor, Tensor],
