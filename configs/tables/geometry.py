@@ -1,26 +1,27 @@
-"""Does a match by geometry help DenseCL over MoCo v2, with 7 x 7 cells at the loss? Three seeds.
+"""What makes a small network find places: few cells at the loss, padding, or the match? Three seeds.
 
-Generated scenes; C4 at stride 16 is learnt on views of 104 pixels. MoCo v2 is the same network and
-recipe without the cells' loss.
+Generated scenes. The cells are C4's, 7 x 7 on views of 56 pixels, as in the config itself; `4 x 4`
+takes C5's at stride 16 on views of 64. MoCo v2 is DenseCL without the loss of the cells.
 Data: data/shapes, generated on first use.
 Command: python tools/run_table.py configs/tables/geometry.py --processes 1
 """
-_cells = {
-    'model.backbone.num_stages': 3, 'model.backbone.strides': (1, 2, 2),
-    'model.backbone.dilations': (1, 1, 1), 'model.backbone.out_indices': (2,),
-    'model.projector.in_channels': 256, 'model.dense_projector.in_channels': 256}
-_seven = {**_cells, 'train_dataloader.batch_size': 32,
-          'train_dataloader.dataset.pipeline.2.views.0.0.size': 104}
 _base = '../densecl_r18_shapes.py'
+_batch = {'train_dataloader.batch_size': 32}
+_reflect = {'model.backbone.conv_cfg': dict(type='Conv2d', padding_mode='reflect')}
+_four = {'model.backbone.strides': (1, 2, 2, 1), 'model.cell_index': -1,
+         'train_dataloader.dataset.pipeline.2.views.0.0.size': 64}
 rows = [
-    dict(name='random', pretrain=None, evaluate=_base),
-    dict(name='MoCo v2', pretrain=_base, options={**_seven, 'model.dense_weight': 0.0}),
-    dict(name='DenseCL', pretrain=_base, options=_seven),
+    dict(name='random', pretrain=None),
+    dict(name='MoCo v2', pretrain=_base, options={**_batch, 'model.dense_weight': 0.0}),
+    dict(name='DenseCL', pretrain=_base, options=_batch),
     dict(name='DenseCL, geometry', pretrain=_base,
-         options={**_seven, 'model.matcher.type': 'mmdense.GeometryMatcher'}),
+         options={**_batch, 'model.matcher.type': 'mmdense.GeometryMatcher'}),
+    dict(name='DenseCL, reflect', pretrain=[_base, _reflect], options=_batch,
+         evaluate=[_base, _reflect]),
+    dict(name='DenseCL, 4 x 4', pretrain=_base, options={**_batch, **_four}),
 ]
 evaluate = dict(
-    options=_cells,
+    config=_base,
     protocols=['knn', 'linear', 'correspondence', 'statistics'],
-    layers=['C3', 'C4'])
+    layers=['C3', 'C4', 'C5'])
 seeds = [0, 1, 2]
