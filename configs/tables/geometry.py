@@ -1,4 +1,4 @@
-"""What makes a small network find places: few cells at the loss, padding, or the match? Three seeds.
+"""Few cells at the loss, padding, or the match: what lets a small network find places? Three seeds.
 
 Generated scenes. The cells are C4's, 7 x 7 on views of 56 pixels, as in the config itself; `4 x 4`
 takes C5's at stride 16 on views of 64. MoCo v2 is DenseCL without the loss of the cells.

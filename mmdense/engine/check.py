@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
+from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.models.selfsup.base import BaseSelfSupervisor
 from torch import nn
@@ -29,6 +30,9 @@ from .check_settings import check_classes, check_precision, check_schedule
 from .finding import Finding
 from .recipe import RunFacts
 from .unused_parameters import NEGLIGIBLE, describe_unused, reached_parameters
+
+#: cells on a side of the map that the loss compares, below which a config is warned of
+FEWEST_CELLS = 5
 
 
 def view_sizes(cfg: Config) -> list[int]:
@@ -140,6 +144,33 @@ def check_batch_norm(model: nn.Module, cfg: Config, facts: RunFacts) -> Iterator
             "'split' avoids it on one process" if leaks else ''))
 
 
+def check_cells(model: nn.Module, cfg: Config) -> Iterator[Finding]:
+    """Count the cells that the loss compares, of the smallest views."""
+    sizes = view_sizes(cfg)
+    if not isinstance(model, DenseSSL) or not sizes:
+        return
+    images, _ = random_batch(1, 2, min(sizes), input_channels(cfg),
+                             device=next(model.parameters()).device)
+    # a copy in training mode, in which some networks give other maps
+    trained = revert_sync_batchnorm(copy.deepcopy(model)).train()
+    with torch.no_grad():
+        cells = trained.loss_map(images[0])
+    if cells is None:
+        return
+    height, width = cells.shape[2:]
+    fits = min(height, width) >= FEWEST_CELLS
+    yield Finding(fits, 'cells', f'{height} x {width} at the loss, of views of {min(sizes)} pixels'
+                  + ('' if fits else f': with fewer than {FEWEST_CELLS} x {FEWEST_CELLS} a cell is '
+                     'told by its place rather than by what it shows (published: 7 x 7); larger '
+                     'views, a smaller stride of the backbone, or model.cell_index of an earlier '
+                     'map where the method has cells'))
+
+
+def input_channels(cfg: Config) -> int:
+    """Return the bands of the images that the model takes."""
+    return len(cfg.model.get('data_preprocessor', {}).get('mean', [0, 0, 0]))
+
+
 def measure_step(model: nn.Module, size: int, channels: int, batch: int) -> tuple[float, float]:
     """Time (s) and memory (MiB, saved for backward) of one step on random views of 16 regions."""
     images, views = random_batch(getattr(model, 'num_views', 2), batch, size, channels,
@@ -166,7 +197,7 @@ def check_cost(model: nn.Module, cfg: Config, facts: RunFacts) -> Iterator[Findi
                       'views')
         return
     size = max(view_sizes(cfg), default=224)
-    channels = len(cfg.model.get('data_preprocessor', {}).get('mean', [0, 0, 0]))
+    channels = input_channels(cfg)
     small = min(facts.per_process, 4 if size > 128 else 8)
     model.train()
     # mmpretrain's momentum schedules ask for it
@@ -207,5 +238,5 @@ def check_config(cfg: Config, facts: RunFacts, measure: bool = True,
     findings = [*check_data(cfg, facts), *check_images(cfg, model), *check_method(cfg.model, facts),
                 *check_learning_rate(cfg, facts), *check_schedule(cfg, facts),
                 *check_classes(cfg), *check_precision(cfg, amp),
-                *check_batch_norm(model, cfg, facts)]
+                *check_batch_norm(model, cfg, facts), *check_cells(model, cfg)]
     return findings + (list(check_cost(model, cfg, facts)) if measure else [])

@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
+from mmengine.registry import MODELS, PARAM_SCHEDULERS, DefaultScope
 from references.known_backbones import KNOWN
+from references.tiny import BACKBONE, moco_config, multi_task_config
 from references.tiny import config as method_config
 
-from mmdense.engine.check import check_config, check_method, image_sides
+from mmdense.engine.check import check_cells, check_config, check_method, image_sides
 from mmdense.engine.recipe import RunFacts, apply_recipe, auto_changes, read_facts
 from mmdense.models.selfsup import MoCo
+
+HEAD = dict(type='mmdense.Projector', hidden_channels=8, out_channels=16)
 
 
 @pytest.fixture
@@ -61,7 +64,7 @@ def test_auto_sets_what_the_design_says(folder):
         ('LinearLR', 0, 20), ('CosineAnnealingLR', 20, 400)]
     assert cfg.auto_scale_lr == dict(enable=False, base_batch_size=8)
     check = {f.subject for f in check_config(cfg, read_facts(cfg, 1), measure=False) if not f.fits}
-    assert check <= {'BatchNorm'}  # a batch of 4 stays small
+    assert check <= {'BatchNorm', 'cells'}  # a batch of 4 stays small, as do views of 32 pixels
 
 
 @pytest.mark.parametrize('images, per_process, processes, size, expected', [
@@ -179,8 +182,28 @@ def test_check_measures_and_finds_what_does_not_fit(folder):
     cfg = make_config(folder, size=64)
     findings = check_config(cfg, read_facts(cfg, 1))
     assert {f.subject for f in findings if not f.fits} == {
-        'crop', 'queue', 'warm-up', 'twin', 'learning rate', 'BatchNorm', 'twin BatchNorm'}
+        'crop', 'queue', 'warm-up', 'twin', 'learning rate', 'BatchNorm', 'twin BatchNorm',
+        'cells'}
     assert {'time', 'memory'} <= {f.subject for f in findings}
+
+
+@pytest.mark.situation('settings', '`tools/check.py` on a config with fewer than 5 x 5 cells at '
+                       'the loss', 'warning', 'a line "cells" with their number and the size of '
+                       'the views')
+@pytest.mark.parametrize('model, size, cells', [
+    (method_config(), 160, '5 x 5'), (method_config(), 128, '4 x 4'),
+    (method_config(num_grid=3), 160, '3 x 3'),
+    (method_config(backbone={**BACKBONE, 'out_indices': (1, 3)}, cell_index=-2,
+                   dense_projector=HEAD), 32, '4 x 4'),
+    (moco_config(), 32, None), (multi_task_config(), 96, '3 x 3')])
+def test_few_cells_at_the_loss_are_told(folder, model, size, cells):
+    cfg = make_config(folder, size=size)
+    cfg.model = model
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        found = list(check_cells(MODELS.build(model), cfg))
+    assert [(f.fits, f.text.partition(' at')[0]) for f in found] == (
+        [] if cells is None else [(cells == '5 x 5', cells)])
+    assert all(f'views of {size} pixels' in f.text for f in found)
 
 
 def test_the_tool_prints_findings_and_the_recipe(folder, repo, tmp_path):

@@ -1,9 +1,9 @@
 """The 600 unlabelled generated scenes of 128x128, 32 per step on 2 processes.
 
 ``pipeline_cells`` has views of 56 pixels, 7 x 7 cells of stride 8. For a method with regions a
-config takes a ``pipeline_…`` of 64 pixels; ``labelled`` is the dataset whose
-labels are the regions. ``pipeline_explicit`` has greyscale and blur there to be switched on; places
-in its ``2.views.0``: 0 crop, 1 flip, 2 colour, 3 greyscale, 4 blur.
+config takes a ``pipeline_…`` of 64 pixels; ``labelled`` is the dataset whose labels are the
+regions. ``pipeline_explicit`` has greyscale and blur there to be switched on; places in its
+``2.views.0``: 0 crop, 1 flip, 2 colour, 3 greyscale, 4 blur.
 """
 _base_ = ['./moco_v2.py', './region_views.py']
 

@@ -132,6 +132,12 @@ class MultiTask(DenseSSL):
             {name: task.data_preprocessor for name, task in self.tasks.items()})
         self.register_forward_pre_hook(follow_steps, with_kwargs=True)
 
+    def loss_map(self, images: Tensor) -> Tensor | None:
+        """Return, of the tasks' maps (B, C, h, w), the one with the fewest cells, or None."""
+        maps = [task.loss_map(images) for task in self.tasks.values()]
+        return min((one for one in maps if one is not None), default=None,
+                   key=lambda one: one.shape[2:].numel())
+
     def check_views(self, inputs: dict[str, list[Tensor]]) -> None:
         """Raise ValueError unless each task has a batch, of as many views as its loss takes."""
         refuse_other_tasks(inputs, self.tasks)
