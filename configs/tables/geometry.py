@@ -7,6 +7,7 @@ Command: python tools/run_table.py configs/tables/geometry.py --processes 1
 """
 _base = '../densecl_r18_shapes.py'
 _batch = {'train_dataloader.batch_size': 32}
+_geometry = {'model.matcher.type': 'mmdense.GeometryMatcher'}
 _reflect = {'model.backbone.conv_cfg': dict(type='Conv2d', padding_mode='reflect')}
 _four = {'model.backbone.strides': (1, 2, 2, 1), 'model.cell_index': -1,
          'train_dataloader.dataset.pipeline.2.views.0.0.size': 64}
@@ -14,10 +15,11 @@ rows = [
     dict(name='random', pretrain=None),
     dict(name='MoCo v2', pretrain=_base, options={**_batch, 'model.dense_weight': 0.0}),
     dict(name='DenseCL', pretrain=_base, options=_batch),
-    dict(name='DenseCL, geometry', pretrain=_base,
-         options={**_batch, 'model.matcher.type': 'mmdense.GeometryMatcher'}),
+    dict(name='DenseCL, geometry', pretrain=_base, options={**_batch, **_geometry}),
     dict(name='DenseCL, reflect', pretrain=[_base, _reflect], options=_batch,
          evaluate=[_base, _reflect]),
+    dict(name='DenseCL, geometry and reflect', pretrain=[_base, _reflect],
+         options={**_batch, **_geometry}, evaluate=[_base, _reflect]),
     dict(name='DenseCL, 4 x 4', pretrain=_base, options={**_batch, **_four}),
 ]
 evaluate = dict(

@@ -1,0 +1,23 @@
+"""4,163 photos of animals and people from VOC and the web, without labels, 32 per step.
+
+``data/voc_animals`` has ``images``, ``annotations`` and ``splits``; its 222 val photos are not
+among them. Views of 112 pixels: 7 x 7 cells of stride 16.
+"""
+_base_ = './moco_v2.py'
+
+_photos = [dict(type='BaseSegDataset', data_root='data/voc_animals', ann_file=f'splits/{_split}.txt',
+                data_prefix=dict(img_path='images', seg_map_path='annotations'))
+           for _split in ('train', 'unlabeled')]
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='mmdense.ResumableSampler', shuffle=True),
+    dataset=dict(
+        type='mmdense.UnlabelledDataset',
+        dataset=dict(type='ConcatDataset', datasets=_photos),
+        pipeline=[
+            *_base_.load,
+            dict(type='mmdense.MultiView', num_views=[2],
+                 views=[[dict(_base_.crop, size=112), *_base_.mild]]),
+            dict(type='mmdense.PackViews')]))
