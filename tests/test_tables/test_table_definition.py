@@ -133,10 +133,12 @@ def test_a_budget_needs_iterations():
 def test_a_row_of_bases_and_settings_is_a_config_of_its_own(table):
     """Its file has what a config with these bases would say, and is written once."""
     folder = table.parent
-    (folder / 'more.py').write_text("part = dict(size=4)\nextra = dict(a=1, b=2)\n")
+    (folder / 'more.py').write_text(
+        "part = dict(size=4, of=dict(x=1, y=2))\nextra = dict(a=1, b=2)\n")
     table.write_text(table.read_text().replace("'wider', pretrain='pretrain.py'", """
         'wider', pretrain=['pretrain.py', 'more.py', {
             'model.queue': '_base_.part', 'model.queue.shape': (8, [9, '_base_.extra.a']),
+            'model.queue.of.y': 3, 'model.queue.new.z': 4,
             'optim_wrapper.optimizer': dict(_delete_=True, a='_base_.extra'),
             'load_from': "it's"}]"""))
     row = read_table(table).rows[2]
@@ -144,7 +146,9 @@ def test_a_row_of_bases_and_settings_is_a_config_of_its_own(table):
     assert path == config_file(row.pretrain, folder / 'written', 'pretrain')
     assert [path] == list((folder / 'written').iterdir())
     found, plain = Config.fromfile(path), Config.fromfile(folder / 'pretrain.py')
-    assert found.model.queue == {**plain.model.queue, 'size': 4, 'shape': (8, [9, 1])}
+    assert found.model.queue == {
+        **plain.model.queue, 'size': 4, 'shape': (8, [9, 1]), 'of': dict(x=1, y=3),
+        'new': dict(z=4)}
     assert found.optim_wrapper.optimizer == dict(a=dict(a=1, b=2))
     assert found.load_from == "it's"
     assert found.train_dataloader == plain.train_dataloader

@@ -23,17 +23,29 @@ def expression(value: Any) -> str:
     return value if isinstance(value, str) and VARIABLE.fullmatch(value) else repr(value)
 
 
-def assigned(settings: dict[str, Any]) -> str:
-    """Return the Python of one name: its own value is at ``''``, the rest by dotted name."""
+def assigned(settings: dict[str, Any], variable: str | None = None) -> str:
+    """Return the Python of one name: its own value is at ``''``, the rest by dotted name.
+
+    Args:
+        settings: of this name.
+        variable: Python that gives what the bases' variable has here; ``settings`` add to it.
+    """
     parts: dict[str, dict[str, Any]] = {}
     for key, value in settings.items():
         if key:
             name, _, rest = key.partition('.')
             parts.setdefault(name, {})[rest] = value
-    own = [expression(settings[''])] if '' in settings else []
+    own = variable
+    if '' in settings:
+        own = expression(settings[''])
+        variable = own if own == settings[''] else None
     if not parts:
-        return own[0]
-    return f'dict({", ".join([*own, *(f"{n}={assigned(part)}" for n, part in parts.items())])})'
+        return own
+    inside = [own] if own else []
+    for name, part in parts.items():
+        below = f'{variable}.get({name!r}, {{}})' if variable else None
+        inside.append(f'{name}={assigned(part, below)}')
+    return f'dict({", ".join(inside)})'
 
 
 @dataclass(frozen=True)

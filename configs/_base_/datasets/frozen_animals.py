@@ -1,4 +1,4 @@
-"""Frozen evaluation on data/voc_animals: dense k-NN from 195 labelled photos to 222 of VOC's val."""
+"""Frozen evaluation on data/voc_animals: dense k-NN from 195 labelled photos to 222 of val."""
 classes = ('background', 'cat', 'cow', 'dog', 'horse', 'person', 'sheep')
 pipeline = [
     dict(type='LoadImageFromFile'),

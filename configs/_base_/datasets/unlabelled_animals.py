@@ -5,9 +5,10 @@ among them. Views of 112 pixels: 7 x 7 cells of stride 16.
 """
 _base_ = './moco_v2.py'
 
-_photos = [dict(type='BaseSegDataset', data_root='data/voc_animals', ann_file=f'splits/{_split}.txt',
-                data_prefix=dict(img_path='images', seg_map_path='annotations'))
-           for _split in ('train', 'unlabeled')]
+_photos = [
+    dict(type='BaseSegDataset', data_root='data/voc_animals', ann_file=f'splits/{_split}.txt',
+         data_prefix=dict(img_path='images', seg_map_path='annotations'))
+    for _split in ('train', 'unlabeled')]
 train_dataloader = dict(
     batch_size=32,
     num_workers=1,
