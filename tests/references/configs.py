@@ -35,7 +35,7 @@ def row_file(table: str, row: str, folder: Path) -> Path:
 #: images of a stand-in
 NAMES = tuple('abcdef')
 #: classes in the stand-ins' label maps, each in every one
-CLASSES = dict(voc=21, camvid=11)
+CLASSES = dict(voc=21, camvid=11, animals=7)
 
 
 def make_data(root: Path) -> Path:
@@ -44,16 +44,19 @@ def make_data(root: Path) -> Path:
     Configs find them as they are in the folder above, where ``root`` is named ``data``.
     """
     ensure_scenes(root / 'shapes', counts=dict(unlabelled=6, labelled=12, val=2))
-    voc, camvid = root / 'VOCdevkit/VOC2012', root / 'camvid'
+    voc, camvid, animals = (root / name for name in ('VOCdevkit/VOC2012', 'camvid',
+                                                     'voc_animals'))
     for folder in ('SegmentationClass', 'SegmentationClassAug'):
         write_labels(voc / folder, CLASSES['voc'])
     write_labels(camvid / 'annotations/train', CLASSES['camvid'])
-    for path in (voc / 'ImageSets/Segmentation', camvid / 'splits'):
+    write_labels(animals / 'annotations', CLASSES['animals'])
+    for path in (voc / 'ImageSets/Segmentation', camvid / 'splits', animals / 'splits'):
         path.mkdir(parents=True)
-        for name in ('train', 'val', 'aug', 'trainaug', 'bank', 'bank_1of8', 'newdrive'):
+        for name in ('train', 'val', 'aug', 'trainaug', 'bank', 'bank_1of8', 'newdrive',
+                     'unlabeled', 'train_1of16'):
             (path / f'{name}.txt').write_text('\n'.join(NAMES))
     for folder in ('VOCdevkit/VOC2012/JPEGImages', 'camvid/images/train', 'imagenet/train/n0',
-                   'coco/train2017', 'mine', 'bsds/images/train'):
+                   'coco/train2017', 'mine', 'bsds/images/train', 'voc_animals/images'):
         write_images(root / folder)
     for folder in ('imagenet/regions_fh/n0', 'coco/regions_fh', 'VOCdevkit/VOC2012/regions_fh',
                    'bsds/regions/train', 'bsds_regions_fh/train'):
