@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,3 +53,9 @@ def test_nothing_is_imported_from_above(part):
 
 def test_every_folder_has_its_place():
     assert {path.parent.name for path in PACKAGE.glob('*/__init__.py')} == set(ALLOWED)
+
+
+def test_the_product_imports_nothing_of_unittest(repo):
+    found = [str(path) for folder in ('mmdense', 'tools') for path in (repo / folder).rglob('*.py')
+             if re.search(r'^\s*(import|from) unittest', path.read_text(), re.MULTILINE)]
+    assert found == []

@@ -4,12 +4,13 @@ from __future__ import annotations
 import atexit
 import gc
 import os
-from unittest import mock
+import subprocess
+from datetime import timedelta
 
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import get_rank, get_world_size, init_dist, is_distributed
+from mmengine.dist import get_rank, get_world_size, is_distributed
 from mmengine.logging import print_log
 
 #: seconds that a process waits for another one before it takes it for stopped or dead, where the
@@ -74,6 +75,31 @@ def check_launcher(launcher: str) -> None:
                          'out for one process')
 
 
+def join_gloo(launcher: str, timeout: float, port: int | None = None) -> None:
+    """Join the gloo group of a launcher's processes; the environment gets what torch reads.
+
+    mmengine's ``init_dist`` reads the same variables, but selects a GPU on the way.
+
+    Args:
+        timeout: seconds that a process waits for another one.
+        port: of the first process, for slurm; ``MASTER_PORT`` or 29500 if None.
+    """
+    count, rank = COUNT_AND_RANK[launcher]
+    os.environ['WORLD_SIZE'], os.environ['RANK'] = os.environ[count], os.environ[rank]
+    if launcher == 'slurm':
+        os.environ.setdefault('LOCAL_RANK', os.environ.get('SLURM_LOCALID', '0'))
+        if port is not None:
+            os.environ['MASTER_PORT'] = str(port)
+        if 'MASTER_ADDR' not in os.environ:
+            names = subprocess.check_output(
+                ['scontrol', 'show', 'hostname', os.environ['SLURM_NODELIST']], text=True)
+            os.environ['MASTER_ADDR'] = names.split()[0]
+    os.environ.setdefault('MASTER_PORT', '29500')
+    if torch.multiprocessing.get_start_method(allow_none=True) is None:
+        torch.multiprocessing.set_start_method('spawn')
+    torch.distributed.init_process_group('gloo', timeout=timedelta(seconds=timeout))
+
+
 def start_processes(cfg: Config) -> None:
     """Join the process group where there is no GPU, and fit the config's model wrapper.
 
@@ -89,10 +115,8 @@ def start_processes(cfg: Config) -> None:
     cfg.env_cfg = {**env, 'dist_cfg': {'timeout': TIMEOUT, **(env.get('dist_cfg') or {})}}
     cpu = get_device() == 'cpu'
     if cpu and not is_distributed():
-        options = {**cfg.env_cfg['dist_cfg'], 'backend': 'gloo'}
-        # mmengine reads every launcher's environment right, but selects a GPU on the way
-        with mock.patch('torch.cuda.set_device'):
-            init_dist(cfg.launcher, **options)
+        options = cfg.env_cfg['dist_cfg']
+        join_gloo(cfg.launcher, options['timeout'], options.get('port'))
         atexit.register(leave_group)
     wrapper = dict(cfg.get('model_wrapper_cfg') or dict(
         broadcast_buffers=False, find_unused_parameters=cfg.get('find_unused_parameters', False)))

@@ -3,12 +3,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from unittest import mock
 
 import torch
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.logging import print_log
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
+from mmengine.model.utils import detect_anomalous_params
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from torch.nn import SyncBatchNorm
@@ -67,18 +67,28 @@ class DistributedDataParallel(MMDistributedDataParallel):
             raise ValueError('the loss of the first step reached all parameters, a later one did '
                              'not, which several processes must know: set '
                              'find_unused_parameters=True in the config')
-        backward, found = optim_wrapper.backward, []
-        parameters = [p for p in self.module.parameters() if p.requires_grad]
-
-        def backward_and_average(loss: Tensor, **kwargs) -> None:
-            backward(loss, **kwargs)
-            found.append(average_gradients(parameters))
-        with self.no_sync(), mock.patch.object(optim_wrapper, 'backward', backward_and_average):
-            logged = super().train_step(data, optim_wrapper)
+        logged, found = self._first_step(data, optim_wrapper)
         self.known = True
-        if not found[0].all():
-            self._find_unused(int((~found[0]).sum()))
+        if not found.all():
+            self._find_unused(int((~found).sum()))
         return logged
+
+    def _first_step(self, data: dict | tuple | list,
+                    optim_wrapper: OptimWrapper) -> tuple[dict, Tensor]:
+        """Make mmengine's step with gradients averaged by hand; also say which were everywhere."""
+        with self.no_sync():
+            with optim_wrapper.optim_context(self):
+                data = self.module.data_preprocessor(data, training=True)
+                losses = self._run_forward(data, mode='loss')
+            loss, logged = self.module.parse_losses(losses)
+            optim_wrapper.backward(optim_wrapper.scale_loss(loss))
+        found = average_gradients([p for p in self.module.parameters() if p.requires_grad])
+        if optim_wrapper.should_update():
+            optim_wrapper.step()
+            optim_wrapper.zero_grad()
+        if self.detect_anomalous_params:
+            detect_anomalous_params(loss, model=self)
+        return logged, found
 
     def _find_unused(self, count: int) -> None:
         print_log(f'{count} parameters get no gradient: the processes look for them at each step '

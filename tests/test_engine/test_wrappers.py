@@ -1,6 +1,8 @@
 """Processes without a GPU: gloo, SyncBN made plain, bfloat16."""
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -54,7 +56,7 @@ def test_bfloat16_wrapper_computes_in_bfloat16_and_steps_in_float32():
     (dict(model_wrapper_cfg=dict(type='Own')), dict(type='Own'))])
 def test_the_config_is_fitted_for_several_processes_only(monkeypatch, given, expected):
     calls, left = [], []
-    monkeypatch.setattr(launch, 'init_dist', lambda *args, **kwargs: calls.append((args, kwargs)))
+    monkeypatch.setattr(launch, 'join_gloo', lambda *args: calls.append(args))
     monkeypatch.setattr(launch.atexit, 'register', left.append)
     base = dict(find_unused_parameters=True, env_cfg=dict(dist_cfg=dict(backend='nccl',
                                                                         timeout=7)))
@@ -62,7 +64,7 @@ def test_the_config_is_fitted_for_several_processes_only(monkeypatch, given, exp
     cfg = Config(dict(launcher='slurm', **base, **given))
     launch.start_processes(cfg)
     assert cfg.model_wrapper_cfg == expected
-    assert calls == [(('slurm',), dict(backend='gloo', timeout=7))]
+    assert calls == [('slurm', 7, None)]
     untouched = Config(dict(launcher='none', **base, **given))
     launch.start_processes(untouched)
     assert untouched.get('model_wrapper_cfg') == given.get('model_wrapper_cfg')
@@ -71,3 +73,17 @@ def test_the_config_is_fitted_for_several_processes_only(monkeypatch, given, exp
     launch.start_processes(on_gpus)
     assert on_gpus.model_wrapper_cfg == {**expected, 'type': expected['type'].replace('CPU', '')}
     assert len(calls) == 1 and left == [launch.leave_group]
+
+
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
+def test_a_gloo_group_is_what_the_launcher_says(monkeypatch, launcher):
+    told, groups = ('3', '2'), []
+    given = dict(zip(launch.COUNT_AND_RANK[launcher], told, strict=True))
+    environ = {**given, 'SLURM_LOCALID': '1', 'MASTER_ADDR': 'host'}
+    monkeypatch.setattr(launch.os, 'environ', environ)
+    monkeypatch.setattr(dist, 'init_process_group', lambda *a, **k: groups.append((a, k)))
+    launch.join_gloo(launcher, 7, 1234 if launcher == 'slurm' else None)
+    assert (environ['WORLD_SIZE'], environ['RANK'], environ['MASTER_ADDR']) == (*told, 'host')
+    assert environ['MASTER_PORT'] == ('1234' if launcher == 'slurm' else '29500')
+    assert environ.get('LOCAL_RANK') == ('1' if launcher == 'slurm' else None)
+    assert groups == [(('gloo',), dict(timeout=timedelta(seconds=7)))]
