@@ -4,8 +4,8 @@ from __future__ import annotations
 import copy
 import functools
 import importlib
+import inspect
 import os
-import resource
 import sys
 import tempfile
 import warnings
@@ -18,6 +18,8 @@ from multiprocessing.queues import Queue
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from .limits import keep_freed_memory, raise_descriptor_limit
 
 #: import name -> distributions that provide it, the maintained OneDL one first, and the oldest
 #: supported version of each, as in setup.py; torch 2.6 is the first whose ``weights_only`` holds
@@ -66,6 +68,22 @@ def check_versions() -> None:
                           f"'{name}>={oldest}'", stacklevel=2)
 
 
+def _wrap(owner: type, name: str, wrapper: Callable) -> None:
+    """Put ``wrapper(function)`` in the place of a class's method, static method or property, once.
+
+    What stands there carries a mark, so that a second call, or one on a class that inherits it,
+    finds nothing to do.
+    """
+    found = inspect.getattr_static(owner, name)
+    function = getattr(found, 'fget', None) or getattr(found, '__func__', found)
+    if getattr(function, 'of_mmdense', False):
+        return
+    wrapped = functools.wraps(function)(wrapper(function))
+    wrapped.of_mmdense = True
+    kind = type(found) if isinstance(found, (property, staticmethod)) else lambda method: method
+    setattr(owner, name, kind(wrapped))
+
+
 def register_config_packages() -> None:
     """Let ``mmseg::``, ``mmpretrain::`` and ``mmdense::`` in ``_base_`` find installed configs.
 
@@ -91,23 +109,24 @@ def find_bases() -> None:
     from mmengine.config import Config
 
     from .installed_configs import find_config
-    find = Config._get_cfg_path
 
-    def find_base(cfg_path: str, filename: str) -> tuple[str, str | None]:
-        package, colons, name = cfg_path.partition('::')
-        if not colons:
-            return find(cfg_path, filename)
-        if package == 'mmdense':
-            return find_config(name), None
-        try:
-            return find(cfg_path, filename)
-        except (AssertionError, ImportError, OSError, ValueError) as error:
-            # the other two speak of mmengine's own functions
-            reason = f'{error}; ' if isinstance(error, (ImportError, OSError)) else ''
-            raise FileNotFoundError(
-                f'config {cfg_path}: {reason}expected PACKAGE::FOLDER/NAME.py of an installed '
-                'OpenMMLab package, such as mmseg::_base_/models/fcn_r50-d8.py') from None
-    Config._get_cfg_path = staticmethod(find_base)
+    def finder(find: Callable) -> Callable:
+        def find_base(cfg_path: str, filename: str) -> tuple[str, str | None]:
+            package, colons, name = cfg_path.partition('::')
+            if not colons:
+                return find(cfg_path, filename)
+            if package == 'mmdense':
+                return find_config(name), None
+            try:
+                return find(cfg_path, filename)
+            except (AssertionError, ImportError, OSError, ValueError) as error:
+                # the other two speak of mmengine's own functions
+                reason = f'{error}; ' if isinstance(error, (ImportError, OSError)) else ''
+                raise FileNotFoundError(
+                    f'config {cfg_path}: {reason}expected PACKAGE::FOLDER/NAME.py of an installed '
+                    'OpenMMLab package, such as mmseg::_base_/models/fcn_r50-d8.py') from None
+        return find_base
+    _wrap(Config, '_get_cfg_path', finder)
 
 
 def import_in_dumps() -> None:
@@ -118,18 +137,19 @@ def import_in_dumps() -> None:
     for modules of its own takes away what its bases had.
     """
     from mmengine.config import Config
-    format_text = Config.pretty_text.fget
 
-    def pretty_text(self: Config) -> str:
-        given = self._cfg_dict.get('custom_imports') or {}
-        listed = given.get('imports') or []
-        listed = [listed] if isinstance(listed, str) else list(listed)
-        if 'mmdense' not in listed and 'mmdense' in f'{self.text}{self._cfg_dict}':
-            self = copy.copy(self)      # of this one only the text is taken
-            self.custom_imports = {**given, 'imports': [*listed, 'mmdense']}
-        import_yapf()
-        return format_text(self)
-    Config.pretty_text = property(pretty_text)
+    def importing(format_text: Callable) -> Callable:
+        def pretty_text(self: Config) -> str:
+            given = self._cfg_dict.get('custom_imports') or {}
+            listed = given.get('imports') or []
+            listed = [listed] if isinstance(listed, str) else list(listed)
+            if 'mmdense' not in listed and 'mmdense' in f'{self.text}{self._cfg_dict}':
+                self = copy.copy(self)      # of this one only the text is taken
+                self.custom_imports = {**given, 'imports': [*listed, 'mmdense']}
+            import_yapf()
+            return format_text(self)
+        return pretty_text
+    _wrap(Config, 'pretty_text', importing)
 
 
 def import_yapf() -> None:
@@ -168,17 +188,15 @@ def keep_texts_unrun() -> None:
     whatever it names.
     """
     from mmengine.infer import BaseInferencer
-    make = BaseInferencer._init_model
-    if hasattr(make, '__wrapped__'):
-        return
 
-    @functools.wraps(make)
-    def init_model(self: Any, cfg: Any, weights: str | None, device: str = 'cpu') -> Any:
-        if not cfg:
-            raise ValueError(f'{weights}: the config in a checkpoint is not run; give the config '
-                             'as well: model=CONFIG')
-        return make(self, cfg, weights, device)
-    BaseInferencer._init_model = init_model
+    def asking(make: Callable) -> Callable:
+        def init_model(self: Any, cfg: Any, weights: str | None, device: str = 'cpu') -> Any:
+            if not cfg:
+                raise ValueError(f'{weights}: the config in a checkpoint is not run; give the '
+                                 'config as well: model=CONFIG')
+            return make(self, cfg, weights, device)
+        return init_model
+    _wrap(BaseInferencer, '_init_model', asking)
 
 
 def install_backbone_weights() -> None:
@@ -209,8 +227,12 @@ def when_imported(name: str, change: Callable[[], None]) -> None:
     if name in sys.modules:
         change()
         return
+    if any((name, change) == getattr(finder, 'waits_for', None) for finder in sys.meta_path):
+        return
 
     class Finder(MetaPathFinder):
+        waits_for = name, change
+
         def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
             if fullname != name:
                 return None
@@ -226,16 +248,6 @@ def when_imported(name: str, change: Callable[[], None]) -> None:
     sys.meta_path.insert(0, Finder())
 
 
-def _wrap(*methods: tuple[type, str, Callable]) -> None:
-    """Put ``wrapper(method)`` in the place of each (class, name of a method, wrapper), once."""
-    for cls, name, wrapper in methods:
-        method = getattr(cls, name)
-        if not getattr(method, 'of_mmdense', False):
-            wrapped = functools.wraps(method)(wrapper(method))
-            wrapped.of_mmdense = True
-            setattr(cls, name, wrapped)
-
-
 def install_label_checks() -> None:
     """Check label maps as they stand in their files.
 
@@ -247,17 +259,18 @@ def install_label_checks() -> None:
     """
     from mmcv.transforms import LoadAnnotations
     from mmseg.datasets import BaseCDDataset, BaseSegDataset, transforms
-    _wrap((BaseSegDataset, 'get_data_info', _with_classes),
-          (BaseCDDataset, 'get_data_info', _with_classes),
-          (LoadAnnotations, '_load_seg_map', _checked_where_known),
-          (transforms.LoadAnnotations, '_load_seg_map', _checked))
+    for dataset in (BaseSegDataset, BaseCDDataset):
+        _wrap(dataset, 'get_data_info', _with_classes)
+    _wrap(LoadAnnotations, '_load_seg_map', _checked_where_known)
+    _wrap(transforms.LoadAnnotations, '_load_seg_map', _checked)
 
 
 def install_label_counts() -> None:
     """Count the classes that label maps show: every runner has a ``LabelCountsHook``."""
     from mmengine.runner import FlexibleRunner, Runner
-    _wrap(*((kind, name, _with_label_counts) for kind in (Runner, FlexibleRunner)
-            for name in ('train', 'val', 'test')))
+    for kind in (Runner, FlexibleRunner):
+        for name in ('train', 'val', 'test'):
+            _wrap(kind, name, _with_label_counts)
 
 
 def _with_classes(get_data_info: Any) -> Any:
@@ -290,46 +303,27 @@ def _with_label_counts(run: Any) -> Any:
     return counted
 
 
-#: descriptors that no run of ours exceeds; some systems' hard limit is a thousand million
-MOST_DESCRIPTORS = 65536
-
-
-def raise_descriptor_limit() -> None:
-    """Let this process, and the workers that it will start, open as many files as it may.
-
-    torch sends a file descriptor for each tensor of a batch. The usual soft limit of 1024 is for
-    programs that use ``select``; the hard one is what the system allows.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
 def end_mute_workers() -> None:
     """Let a data loader's worker end that cannot hand over a batch, and with it the run.
 
     Python's queues print why (no descriptors, no shared memory left) and go on without it; torch's
     loader waits for that batch for ever.
     """
-    tell = Queue._on_queue_feeder_error
-    if hasattr(tell, '__wrapped__'):
-        return
-
-    @functools.wraps(tell)
-    def tell_or_end(error: BaseException, content: Any) -> None:
-        from torch.utils.data import get_worker_info
-        if get_worker_info() is None:
-            tell(error, content)
-            return
-        print(f'data loader worker (process {os.getpid()}) cannot hand over its batch: {error}',
-              file=sys.stderr, flush=True)
-        os._exit(1)
-    Queue._on_queue_feeder_error = staticmethod(tell_or_end)
+    def ending(tell: Callable) -> Callable:
+        def tell_or_end(error: BaseException, content: Any) -> None:
+            from torch.utils.data import get_worker_info
+            if get_worker_info() is None:
+                tell(error, content)
+                return
+            print(f'data loader worker (process {os.getpid()}) cannot hand over its batch: '
+                  f'{error}', file=sys.stderr, flush=True)
+            os._exit(1)
+        return tell_or_end
+    _wrap(Queue, '_on_queue_feeder_error', ending)
 
 
 def setup() -> None:
-    """Apply all changes to other packages; called once when ``mmdense`` is imported."""
+    """Change what other packages and the system do; once, however often it is called."""
     check_versions()
     register_config_packages()
     find_bases()
@@ -340,4 +334,5 @@ def setup() -> None:
     install_label_counts()
     when_imported('mmseg.datasets', install_label_checks)
     raise_descriptor_limit()
+    keep_freed_memory()
     end_mute_workers()

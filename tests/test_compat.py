@@ -2,12 +2,18 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+import resource
 import subprocess
 import sys
 import tempfile
 import warnings
 from importlib import metadata
+from multiprocessing.queues import Queue
+from types import SimpleNamespace
 
+import cv2
+import numpy as np
 import pytest
 from mmengine.config import Config, utils
 
@@ -111,14 +117,118 @@ def test_config_packages_are_the_installed_distributions():
     assert utils.MODULE2PACKAGE['mmdense'] == 'mmdense'
 
 
-def test_set_up_twice_changes_nothing():
+def changed_places() -> dict:
+    """What :func:`compat.setup` changes, by where it stands."""
+    import mmcv.transforms
     import mmpretrain.registry
+    import mmseg.datasets
     import mmseg.registry
-    from mmengine import registry
-    kinds = (registry.MODELS, mmseg.registry.MODELS, mmpretrain.registry.MODELS)
-    before = [kind.build_func for kind in kinds]
+    from mmengine import registry, runner
+    from mmengine.infer import BaseInferencer
+    from mmengine.runner import checkpoint
+    owners = {
+        Config: ('_get_cfg_path', 'pretty_text'), BaseInferencer: ('_init_model',),
+        Queue: ('_on_queue_feeder_error',), checkpoint: ('load_url', '_safe_torch_load'),
+        runner.Runner: ('train', 'val', 'test'), runner.FlexibleRunner: ('train', 'val', 'test'),
+        mmseg.datasets.BaseSegDataset: ('get_data_info',),
+        mmseg.datasets.BaseCDDataset: ('get_data_info',),
+        mmseg.datasets.transforms.LoadAnnotations: ('_load_seg_map',),
+        mmcv.transforms.LoadAnnotations: ('_load_seg_map',),
+        **dict.fromkeys((registry.MODELS, mmseg.registry.MODELS, mmpretrain.registry.MODELS),
+                        ('build_func',))}
+    places = {(owner, name): inspect.getattr_static(owner, name)
+              for owner, names in owners.items() for name in names}
+    return {**places, 'schemes': dict(checkpoint.CheckpointLoader._schemes),
+            'packages': dict(utils.MODULE2PACKAGE), 'finders': list(sys.meta_path),
+            'files': resource.getrlimit(resource.RLIMIT_NOFILE)}
+
+
+def test_set_up_twice_changes_nothing():
+    before = changed_places()
+    assert before[Config, 'pretty_text'].fget.of_mmdense
     compat.setup()
-    assert [kind.build_func for kind in kinds] == before
+    assert changed_places() == before
+
+
+def own(owner: type, name: str):
+    """Return the function that stood there before us."""
+    found = inspect.getattr_static(owner, name)
+    return (getattr(found, 'fget', None) or getattr(found, '__func__', found)).__wrapped__
+
+
+def test_configs_that_do_not_name_us_are_found_and_written_as_before(tmp_path):
+    path = tmp_path / 'c.py'
+    path.write_text("a = dict(b=[1, 'x'], c=None)")
+    for base in ('./c.py', 'mmseg::fcn/fcn_r50-d8_4xb2-40k_cityscapes-512x1024.py'):
+        found = Config._get_cfg_path(base, str(path))
+        assert found == own(Config, '_get_cfg_path')(base, str(path))
+    cfg = Config.fromfile(path)
+    assert cfg.pretty_text == own(Config, 'pretty_text')(cfg)
+
+
+def test_an_inferencer_with_a_config_builds_as_before():
+    from mmengine.infer import BaseInferencer
+    from mmengine.registry import DefaultScope
+    cfg = Config(dict(model=dict(type='ResNet', depth=18, base_channels=8)))
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        for make in (BaseInferencer._init_model, own(BaseInferencer, '_init_model')):
+            stand = SimpleNamespace(_load_weights_to_model=lambda *_: None)
+            model = make(stand, cfg, None, 'cpu')
+            assert type(model).__name__ == 'ResNet' and not model.training
+
+
+def test_a_queue_outside_of_a_worker_tells_its_error_as_before(capsys):
+    said = []
+    for tell in (Queue._on_queue_feeder_error, own(Queue, '_on_queue_feeder_error')):
+        try:
+            raise OSError('no descriptors')
+        except OSError as error:
+            tell(error, None)
+        said.append(capsys.readouterr().err.splitlines()[-1])
+    assert said == ['OSError: no descriptors'] * 2
+
+
+def test_labels_that_are_not_of_mmsegs_datasets_are_read_as_before(tmp_path):
+    from mmcv.transforms import LoadAnnotations
+    label = np.array([[0, 255, 3], [7, 1, 200]], np.uint8)
+    cv2.imwrite(str(tmp_path / 'a.png'), label)
+    transform = LoadAnnotations(with_bbox=False, with_label=False, with_seg=True)
+    for load in (type(transform)._load_seg_map, own(LoadAnnotations, '_load_seg_map')):
+        results = dict(seg_map_path=str(tmp_path / 'a.png'))
+        load(transform, results)
+        assert (results['gt_seg_map'] == label).all()
+
+
+def test_a_sample_of_mmsegs_datasets_is_the_same_beside_what_its_labels_may_be(tmp_path):
+    from mmseg.datasets import BaseSegDataset
+    cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((4, 4), np.uint8))
+    dataset = BaseSegDataset(data_root=str(tmp_path), img_suffix='.png',
+                             metainfo=dict(classes=('x', 'y')), data_prefix=dict(img_path=''))
+    sample = dataset.get_data_info(0)
+    assert {name: sample.pop(name) for name in ('num_classes', 'ignore_index')} == dict(
+        num_classes=2, ignore_index=255)
+    assert sample == own(BaseSegDataset, 'get_data_info')(dataset, 0)
+
+
+def test_a_runner_gets_one_hook_and_returns_what_it_did():
+    class Stand:
+        _hooks = []
+
+        def register_hook(self, hook):
+            self._hooks.append(hook)
+
+        def train(self):
+            return 'trained'
+    compat._wrap(Stand, 'train', compat._with_label_counts)
+    compat._wrap(Stand, 'train', compat._with_label_counts)
+    stand = Stand()
+    assert stand.train() == stand.train() == 'trained'
+    assert [type(hook).__name__ for hook in stand._hooks] == ['LabelCountsHook']
+
+
+def test_no_mock_is_in_the_product(repo):
+    files = [*(repo / 'mmdense').rglob('*.py'), *(repo / 'tools').rglob('*.py')]
+    assert files and not [path for path in files if 'unittest' in path.read_text()]
 
 
 def test_mmengines_builder_stays_its_own():

@@ -19,11 +19,6 @@ fi
 # torchrun would set 1; processes on CPU share the cores
 cores=$(nproc)
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(( cores > GPUS ? cores / GPUS : 1 ))}
-# glibc gives the memory of large tensors back after every step and fetches it again: on CPU an
-# eighth of the time
-export MALLOC_MMAP_THRESHOLD_=${MALLOC_MMAP_THRESHOLD_:-33554432}
-export MALLOC_TRIM_THRESHOLD_=${MALLOC_TRIM_THRESHOLD_:-1073741824}
-export MALLOC_TOP_PAD_=${MALLOC_TOP_PAD_:-67108864}
 export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}"
 
 NNODES=${NNODES:-1}

@@ -13,7 +13,7 @@ import torch
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader, Dataset
 
-from mmdense import compat
+from mmdense import limits
 from mmdense.datasets import collate_views
 from mmdense.engine.descriptors_hook import SPARE, DescriptorsHook, needed_descriptors
 from mmdense.errors import user_message
@@ -76,9 +76,9 @@ def test_too_few_descriptors_are_told_before_the_first_step(limit):
                        'MMDense raises the soft limit for its own process')
 def test_the_soft_limit_is_raised(limit):
     limit(200)
-    compat.raise_descriptor_limit()
+    limits.raise_descriptor_limit()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    assert soft == min(hard, compat.MOST_DESCRIPTORS) if hard > 0 else compat.MOST_DESCRIPTORS
+    assert soft == min(hard, limits.MOST_DESCRIPTORS) if hard > 0 else limits.MOST_DESCRIPTORS
 
 
 def shrink(worker: int) -> None:
