@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from .limits import keep_freed_memory, raise_descriptor_limit
+from .mistakes import MissingFile, WrongValue
 
 #: import name -> distributions that provide it, the maintained OneDL one first, and the oldest
 #: supported version of each, as in setup.py; torch 2.6 is the first whose ``weights_only`` holds
@@ -122,7 +123,7 @@ def find_bases() -> None:
             except (AssertionError, ImportError, OSError, ValueError) as error:
                 # the other two speak of mmengine's own functions
                 reason = f'{error}; ' if isinstance(error, (ImportError, OSError)) else ''
-                raise FileNotFoundError(
+                raise MissingFile(
                     f'config {cfg_path}: {reason}expected PACKAGE::FOLDER/NAME.py of an installed '
                     'OpenMMLab package, such as mmseg::_base_/models/fcn_r50-d8.py') from None
         return find_base
@@ -192,7 +193,7 @@ def keep_texts_unrun() -> None:
     def asking(make: Callable) -> Callable:
         def init_model(self: Any, cfg: Any, weights: str | None, device: str = 'cpu') -> Any:
             if not cfg:
-                raise ValueError(f'{weights}: the config in a checkpoint is not run; give the '
+                raise WrongValue(f'{weights}: the config in a checkpoint is not run; give the '
                                  'config as well: model=CONFIG')
             return make(self, cfg, weights, device)
         return init_model

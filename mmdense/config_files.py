@@ -9,6 +9,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from .checkpoints.reading import WEIGHT_SUFFIXES
+from .mistakes import MissingFile, WrongValue
 
 CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 SWAPPED = 'are CONFIG and CHECKPOINT the wrong way round?'
@@ -52,16 +53,16 @@ def read_config(path: str) -> Config:
         path = Config._get_cfg_path(path, '')[0]
     else:
         if not os.path.isfile(path):
-            raise FileNotFoundError(f'config {path}: no such file (looked in {os.getcwd()})')
+            raise MissingFile(f'config {path}: no such file (looked in {os.getcwd()})')
         if Path(path).suffix in WEIGHT_SUFFIXES:
-            raise ValueError(f'config {path} is a file of weights; expected a config (.py); '
+            raise WrongValue(f'config {path} is a file of weights; expected a config (.py); '
                              f'{SWAPPED}')
         if Path(path).suffix not in CONFIG_SUFFIXES:
-            raise ValueError(f'config {path}: expected a file in {", ".join(CONFIG_SUFFIXES)}')
+            raise WrongValue(f'config {path}: expected a file in {", ".join(CONFIG_SUFFIXES)}')
     try:
         cfg = Config.fromfile(path)
     except Exception as error:      # whatever Python in a config raises
-        raise ValueError(f'config {_place(error, path)}: {_reason(error)}') from error
+        raise WrongValue(f'config {_place(error, path)}: {_reason(error)}') from error
     return cfg
 
 
@@ -77,9 +78,9 @@ def require_parts(cfg: Config, name: str, parts: Iterable[str] = ()) -> None:
     lacking = [part for part in ('model', *parts) if cfg.get(part) is None]
     if lacking:
         there = ', '.join(sorted(key for key in cfg if cfg[key] is not None)) or 'nothing'
-        raise ValueError(f'config {name} has no {", no ".join(lacking)}; it has {there[:300]}')
+        raise WrongValue(f'config {name} has no {", no ".join(lacking)}; it has {there[:300]}')
     if 'type' not in cfg.model:
-        raise ValueError(f'config {name}: model={str(cfg.model)[:100]}; expected a dict with type')
+        raise WrongValue(f'config {name}: model={str(cfg.model)[:100]}; expected a dict with type')
 
 
 def require_checkpoint(path: str) -> None:
@@ -92,6 +93,6 @@ def require_checkpoint(path: str) -> None:
     if '://' in path:
         return
     if not os.path.isfile(path):
-        raise FileNotFoundError(f'checkpoint {path}: no such file (looked in {os.getcwd()})')
+        raise MissingFile(f'checkpoint {path}: no such file (looked in {os.getcwd()})')
     if Path(path).suffix in CONFIG_SUFFIXES:
-        raise ValueError(f'checkpoint {path} is a config; expected a file of weights; {SWAPPED}')
+        raise WrongValue(f'checkpoint {path} is a config; expected a file of weights; {SWAPPED}')

@@ -9,22 +9,19 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 
 from .component_errors import component_message
 from .files import NO_SPACE
+from .mistakes import Mistake
 from .termination import EXIT_CODE, TERMINATION, Terminated, is_first_process, terminable
 
-#: one frame of a printed stack: its file, its line of code, and what marks the place in it
-FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line .*\n {4}(?P<line>.*)\n(?: {4}.*\n)*',
-                   re.MULTILINE)
+#: an error of ours in a printed stack: its class, then its text, up to what was raised over it
+OURS = re.compile(r'^(?P<module>mmdense(?:\.\w+)*)\.(?P<name>\w+): (?P<text>.*?)'
+                  r'(?=\n\n(?:The above exception was|During handling of)|\Z)',
+                  re.MULTILINE | re.DOTALL)
 #: what torch says when a data loader's worker is gone
 DEAD_WORKER = re.compile(r'DataLoader worker \(pid(?:\(s\))? (?P<pid>[\d, ]+)\) '
                          r'(?:is killed by signal: (?P<signal>[\w ]+)|exited unexpectedly)')
-PACKAGE = Path(__file__).resolve().parent
-#: folders of our code: the package, and what tools share (installed, the tools are inside of it)
-OURS = tuple(f'{folder}{os.sep}' for folder in (
-    PACKAGE, PACKAGE.parent / 'tools/steps', PACKAGE.parent / 'tools/tables'))
 
 
 def _dead_worker(error: BaseException) -> str | None:
@@ -55,12 +52,11 @@ def _worker_message(error: BaseException) -> str | None:
     dead = _dead_worker(error)
     if dead is not None:
         return dead
-    frames = list(FRAME.finditer(str(error)))
-    if 'Original Traceback' not in str(error) or not frames:
-        return None
-    if not (frames[-1]['file'].startswith(OURS) and frames[-1]['line'].startswith('raise')):
-        return None
-    return str(error)[frames[-1].end():].partition(': ')[2].strip()
+    for found in OURS.finditer(str(error).partition('Original Traceback')[2]):
+        kind = getattr(sys.modules.get(found['module']), found['name'], None)
+        if kind is not None and issubclass(kind, Mistake):
+            return found['text'].strip()
+    return None
 
 
 def _lost_process_message(error: BaseException) -> str | None:
@@ -95,14 +91,12 @@ def ended_from_outside(error: BaseException | None) -> int | None:
 def user_message(error: BaseException | None) -> str | None:
     """Return what to tell the user about ``error``, or None if it is nobody's known mistake.
 
-    A known mistake is an exception that a ``raise`` statement of our code raised, or one over
-    a component that a config names or fills wrongly. Exceptions that others wrapped around one
-    count as it, also over the border of a worker process.
+    A known mistake is a :class:`~mmdense.mistakes.Mistake`, or an error over a component that a
+    config names or fills wrongly. Exceptions that others wrapped around one count as it, also over
+    the border of a worker process.
     """
     while error is not None:
-        frames = traceback.extract_tb(error.__traceback__)
-        if frames and frames[-1].filename.startswith(OURS) \
-                and (frames[-1].line or '').startswith('raise'):
+        if isinstance(error, Mistake) and 'Original Traceback' not in str(error):
             return str(error)
         if isinstance(error, OSError) and error.errno in NO_SPACE:     # whoever was writing: a log
             return f'the disk is full: {error}; free it, and go on with the same command'

@@ -16,6 +16,7 @@ from typing import IO
 
 from mmengine.logging import print_log
 
+from .mistakes import UnusableFile, WrongValue
 from .outputs import make_output_folder
 
 PARTIAL = '.partial'
@@ -84,8 +85,8 @@ def whole_file(path: str | os.PathLike, size: int | None = None,
         if not isinstance(reason, OSError):     # torch wraps the errors of the disk, too
             raise
         name = f'{what} {path}'.strip()
-        raise OSError(f'{name} could not be written: {why_not(reason, path, size, written)}'
-                      ) from None
+        raise UnusableFile(
+            f'{name} could not be written: {why_not(reason, path, size, written)}') from None
     except BaseException:                       # Ctrl-C
         remove_partial(partial)
         raise
@@ -160,7 +161,7 @@ def locked(path: str | os.PathLike, wait: bool = False) -> Iterator[int]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             holder = os.pread(descriptor, 1000, 0).decode(errors='replace').strip()
-            raise ValueError(
+            raise WrongValue(
                 f'{path.parent} is in use by another run ({holder or "unknown"}), or by a command '
                 'that a killed run left behind; wait for it, end it, or choose another folder '
                 '(--work-dir)') from None

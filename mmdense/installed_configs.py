@@ -4,6 +4,8 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
+from .mistakes import MissingFile
+
 CONFIGS = Path(__file__).resolve().parent / '.mim/configs'
 #: first base of a config that inherits from ``mmseg::…``, ``mmpretrain::…`` or ``mmdense::…``
 BASE = str(CONFIGS / '_base_/mmdense.py')
@@ -19,6 +21,6 @@ def find_config(name: str) -> str:
     if not path.is_file():
         known = sorted(p.relative_to(CONFIGS).as_posix() for p in CONFIGS.rglob('*.py'))
         near = difflib.get_close_matches(name, known, n=3, cutoff=0)
-        raise FileNotFoundError(f'config mmdense::{name}: no such file in {CONFIGS}; nearest: '
-                                f'{", ".join(f"mmdense::{n}" for n in near)}')
+        raise MissingFile(f'config mmdense::{name}: no such file in {CONFIGS}; nearest: '
+                          f'{", ".join(f"mmdense::{n}" for n in near)}')
     return str(path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .mistakes import UnusableFile
+
 
 def make_output_folder(path: str | os.PathLike, what: str) -> Path:
     """Make a folder with its parents, and see that files can be written into it.
@@ -18,16 +20,16 @@ def make_output_folder(path: str | os.PathLike, what: str) -> Path:
     folder = Path(path)
     there = next((one for one in (folder, *folder.parents) if one.exists()), Path())
     if not there.is_dir():
-        raise OSError(f'{what} {path}: {there} is a file, expected a folder; remove it or choose '
-                      'another place')
+        raise UnusableFile(f'{what} {path}: {there} is a file, expected a folder; remove it or '
+                           'choose another place')
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(f'{what} {path}: could not be made in {there.absolute()} '
-                      f'({error.strerror}); choose another place') from None
+        raise UnusableFile(f'{what} {path}: could not be made in {there.absolute()} '
+                           f'({error.strerror}); choose another place') from None
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OSError(f'{what} {path}: nothing can be written there (read-only, or owned by '
-                      'another user); choose another place')
+        raise UnusableFile(f'{what} {path}: nothing can be written there (read-only, or owned by '
+                           'another user); choose another place')
     return folder
 
 
@@ -40,5 +42,5 @@ def check_output_file(path: str | os.PathLike, what: str) -> Path:
     path = Path(path)
     make_output_folder(path.parent, what)
     if path.is_dir():
-        raise OSError(f'{what} {path} is a folder, expected a file')
+        raise UnusableFile(f'{what} {path} is a folder, expected a file')
     return path

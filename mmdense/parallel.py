@@ -13,6 +13,8 @@ from typing import Any
 
 import cv2
 
+from .mistakes import LostWorker
+
 
 def _start_worker(stopped: Connection) -> None:
     """End a worker when its parent asks for it or was killed."""
@@ -46,8 +48,8 @@ def map_in_processes(job: Callable[[Any], Any], items: Sequence[Any], workers: i
         # each part is kept in memory until it is done: fewer, larger ones of many files
         yield from pool.map(job, items, chunksize=chunk if len(items) < 10_000 else 8 * chunk)
     except BrokenProcessPool:
-        raise ChildProcessError('a worker was killed, perhaps because memory ran out: take '
-                                'fewer (--workers)') from None
+        raise LostWorker('a worker was killed, perhaps because memory ran out: take '
+                         'fewer (--workers)') from None
     except BaseException:               # Ctrl-C, too: what is begun is not waited for
         stop.send(None)
         raise

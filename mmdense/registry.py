@@ -12,8 +12,10 @@ from typing import Any
 from mmengine import registry as mmengine_registry
 from mmengine.registry import Registry
 
+from .mistakes import Mistake
 
-class UnknownComponent(KeyError):
+
+class UnknownComponent(Mistake, KeyError):
     """A name of scope ``mmdense`` that nobody registered; prints its message without quotes."""
 
     def __str__(self) -> str:

@@ -9,6 +9,8 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from .mistakes import WrongValue
+
 
 def stack_images(images: Sequence[Tensor]) -> Tensor:
     """Stack B images (C, h, w) to (B, C, h, w), in a loader's worker into shared memory.
@@ -18,7 +20,7 @@ def stack_images(images: Sequence[Tensor]) -> Tensor:
     """
     shapes = sorted({tuple(image.shape) for image in images})
     if len(shapes) > 1:
-        raise ValueError(f'images of one batch differ in shape (C, h, w): {shapes[0]} and '
+        raise WrongValue(f'images of one batch differ in shape (C, h, w): {shapes[0]} and '
                          f'{shapes[1]}; end the pipeline at one size and channel count')
     return default_collate(list(images))
 
@@ -47,7 +49,7 @@ def stack_given(samples: Sequence[ViewSample], name: str) -> list[Tensor | None]
             paths = [sample.get('img_path') for sample in samples]
             shapes = [None if one is None else tuple(one.shape) for one in given]
             other = next(at for at, shape in enumerate(shapes) if shape != shapes[0])
-            raise ValueError(f'view {view}: {name} of {paths[0]} is {shapes[0]}, of {paths[other]} '
+            raise WrongValue(f'view {view}: {name} of {paths[0]} is {shapes[0]}, of {paths[other]} '
                              f'{shapes[other]}: give one of the same shape to all images, or none')
         stacked.append(None if given[0] is None else default_collate(list(given)))
     return stacked
@@ -135,7 +137,7 @@ class Views:
         with_regions = sum('regions' in sample for sample in samples)
         if with_regions not in (0, len(samples)):
             path = next(s.get('img_path') for s in samples if 'regions' not in s)
-            raise ValueError(f'{with_regions} of {len(samples)} images of a batch have regions; '
+            raise WrongValue(f'{with_regions} of {len(samples)} images of a batch have regions; '
                              f'{path} has none: give all images a region map, or none')
         regions = num_regions = None
         if with_regions:

@@ -226,11 +226,6 @@ def test_a_runner_gets_one_hook_and_returns_what_it_did():
     assert [type(hook).__name__ for hook in stand._hooks] == ['LabelCountsHook']
 
 
-def test_no_mock_is_in_the_product(repo):
-    files = [*(repo / 'mmdense').rglob('*.py'), *(repo / 'tools').rglob('*.py')]
-    assert files and not [path for path in files if 'unittest' in path.read_text()]
-
-
 def test_mmengines_builder_stays_its_own():
     """As mmengine's own tests of its registry ask for, of registries made before and after."""
     from mmengine import registry

@@ -21,8 +21,8 @@ ALLOWED = {
     'visualization': {'datasets', 'evaluation', 'images', 'models'},
 }
 #: files on which all stand; they import each other alone
-GROUND = {'cells', 'digests', 'files', 'gathering', 'outputs', 'parallel', 'progress',
-          'random_states', 'registry', 'structures', 'termination'}
+GROUND = {'cells', 'digests', 'files', 'gathering', 'limits', 'mistakes', 'outputs', 'parallel',
+          'progress', 'random_states', 'registry', 'structures', 'termination'}
 PARTS = [*ALLOWED, *GROUND]
 
 

@@ -8,6 +8,8 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mmdense.mistakes import WrongValue
+
 from .load_report import listing
 
 
@@ -45,22 +47,22 @@ def require_weights(content: Any, name: str) -> dict:
     """
     what = type(content).__name__
     if not isinstance(content, dict):
-        raise ValueError(f'{name} holds a {what}; expected a checkpoint, a dict of tensors')
+        raise WrongValue(f'{name} holds a {what}; expected a checkpoint, a dict of tensors')
     state = content.get('state_dict', content)
     if not isinstance(state, Mapping):
-        raise ValueError(f"{name}: its 'state_dict' is a {type(state).__name__}; expected a dict "
+        raise WrongValue(f"{name}: its 'state_dict' is a {type(state).__name__}; expected a dict "
                          'of tensors')
     tensors = list(named_tensors(state))
     if not tensors:
         keys = listing('', [str(key) for key in state]) or 'none'
-        raise ValueError(f'{name} holds no weights: no tensor among its keys ({keys})')
+        raise WrongValue(f'{name} holds no weights: no tensor among its keys ({keys})')
     odd = next((key for key in state if not isinstance(key, str)), None)
     if odd is not None:
-        raise ValueError(f'{name}: a weight is named {odd!r}; expected names as of a state dict')
+        raise WrongValue(f'{name}: a weight is named {odd!r}; expected names as of a state dict')
     for key, tensor in tensors:
         if tensor.layout is not torch.strided:
             layout = str(tensor.layout).removeprefix('torch.')
-            raise ValueError(f'{name}: {key} is a {layout} tensor, which no network takes; '
+            raise WrongValue(f'{name}: {key} is a {layout} tensor, which no network takes; '
                              'expected dense ones: save it with .to_dense()')
     return content
 
@@ -77,7 +79,7 @@ def require_fit(model: nn.Module, checkpoint: Mapping, name: str) -> None:
     fits = any(isinstance(value, Tensor) and key in own and value.shape == own[key].shape
                for key, value in state.items())
     if own and not fits:
-        raise ValueError(
+        raise WrongValue(
             f'{name} has no tensor of {type(model).__name__}, whose weights would stay random: '
             f'expected names such as {listing("", list(own), 3)}, the file has '
             f'{listing("", list(state), 3)}; for the weights of a backbone write '

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import Tensor, nn
 
+from mmdense.mistakes import WrongValue
+
 from .hints import hints
 from .layouts import Selection, containers
 from .load_report import LoadReport, compare, counted, examine, listing
@@ -96,7 +98,7 @@ def refuse_unfilled(model: nn.Module, checkpoint: Mapping, name: str,
         lines.append(f'{len(report.mismatched)} of another shape, such as {key}: {list(file)} in '
                      f'the file, {list(own)} in the model')
     advice = _advice(model, checkpoint, name, report)
-    raise ValueError('\n  '.join([*lines, *([advice] if advice else [])]))
+    raise WrongValue('\n  '.join([*lines, *([advice] if advice else [])]))
 
 
 def _advice(model: nn.Module, checkpoint: Mapping, name: str, report: LoadReport) -> str:

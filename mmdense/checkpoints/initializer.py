@@ -14,6 +14,7 @@ from mmengine.registry import Registry
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import WEIGHT_INITIALIZERS
 
 from .load_report import LoadReport, examine
@@ -46,7 +47,7 @@ class PretrainedBackbone:
         """Return the report of the file against ``module``, and the tensors to copy, by name."""
         content = CheckpointLoader.load_checkpoint(self.checkpoint, self.map_location, None)
         if not isinstance(content, dict):
-            raise ValueError(f'{self.checkpoint} holds a {type(content).__name__}, expected a '
+            raise WrongValue(f'{self.checkpoint} holds a {type(content).__name__}, expected a '
                              'dict of tensors')
         return examine(module, content, self.checkpoint, self.prefix)
 
@@ -64,7 +65,7 @@ class PretrainedBackbone:
         report, tensors = self.examine(module)
         print_log(str(report), 'current')
         if self.strict and not report.complete:
-            raise ValueError(f'{report.summary()}; strict=False loads what fits')
+            raise WrongValue(f'{report.summary()}; strict=False loads what fits')
         with torch.no_grad():
             own = module.state_dict()
             for name, tensor in tensors.items():
@@ -113,7 +114,7 @@ def build_with_weights(build: Callable[..., Any], cfg: Any, registry: Registry,
     if not ours:
         return build(cfg, registry, default_args)
     if cfg.get('pretrained'):
-        raise ValueError(f"backbone {cfg['type']} has init_cfg mmdense.PretrainedBackbone and "
+        raise WrongValue(f"backbone {cfg['type']} has init_cfg mmdense.PretrainedBackbone and "
                          f"pretrained={cfg['pretrained']!r}: set pretrained=None, also in the "
                          'segmentor')
     cfg = copy.copy(cfg)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from mmdense.mistakes import WrongValue
+
 from .hints import hints
 from .layouts import Selection, containers, find_backbone
 from .values import some_of
@@ -115,15 +117,15 @@ def examine(module: nn.Module, checkpoint: Mapping, name: str,
     target = module.state_dict()
     found = find_backbone(checkpoint, target, prefix)
     if found is None:
-        raise ValueError(nothing_fits(checkpoint, target, name, type(module).__name__, prefix))
+        raise WrongValue(nothing_fits(checkpoint, target, name, type(module).__name__, prefix))
     whole = [n for n in counted(target) if n in found.tensors
              and not found.tensors[n].is_floating_point()]
     if whole:
-        raise ValueError(f'{name}: {some_of(whole, target)} of {type(module).__name__} are '
+        raise WrongValue(f'{name}: {some_of(whole, target)} of {type(module).__name__} are '
                          f'{found.tensors[whole[0]].dtype} in the file, expected floats')
     report = compare(found, target, name, type(module).__name__)
     if not report.matched:
-        raise ValueError(report.summary())
+        raise WrongValue(report.summary())
     return report, {n: t for n, t in found.tensors.items()
                     if n in target and t.shape == target[n].shape}
 

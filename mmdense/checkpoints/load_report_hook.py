@@ -8,6 +8,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import Tensor, nn
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import HOOKS
 
 from .filled import bare, encoder_parts, refuse_unfilled
@@ -72,7 +73,7 @@ class LoadReportHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         backbone = getattr(model, 'backbone', None)
         if backbone is None:
-            raise ValueError(f'LoadReportHook: {type(model).__name__} has no backbone')
+            raise WrongValue(f'LoadReportHook: {type(model).__name__} has no backbone')
         # mmengine's name for it; there is no public one
         load_from = runner._load_from
         source = PretrainedBackbone(load_from) if load_from else weights_named(backbone)
@@ -84,7 +85,7 @@ class LoadReportHook(Hook):
         print_log(str(report), 'current')
         wrong = differing(backbone, tensors)
         if wrong:
-            raise ValueError(
+            raise WrongValue(
                 f'{len(wrong)} of {report.total} tensors of the backbone are not those of '
                 f'{source.checkpoint} ({report.place}), e.g. {wrong[0]}: '
                 + ("load_from reads names as they are, use model.backbone.init_cfg="

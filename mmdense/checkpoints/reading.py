@@ -15,6 +15,8 @@ from urllib.parse import urlparse
 import torch
 from mmengine.logging import print_log
 
+from mmdense.mistakes import MissingFile, Unreachable, WrongValue
+
 from .contents import require_weights, without_program
 from .frozen_types import safe_globals, thaw
 from .values import check_values
@@ -44,7 +46,7 @@ def read_checkpoint(path: str | os.PathLike, map_location: Any = 'cpu') -> dict:
     """
     content = read_file(path, map_location)
     if not isinstance(content, dict):
-        raise ValueError(f'{path} is not a checkpoint: it holds a {type(content).__name__}, '
+        raise WrongValue(f'{path} is not a checkpoint: it holds a {type(content).__name__}, '
                          'expected a dict of tensors')
     return content
 
@@ -106,7 +108,7 @@ def check_bytes(source: Path | IO[bytes]) -> None:
             raise refusal(source, error) from None
         stream.seek(start)
     if damaged is not None:
-        raise ValueError(f"{source_name(source)} is damaged: the bytes of its part '{damaged}' do "
+        raise WrongValue(f"{source_name(source)} is damaged: the bytes of its part '{damaged}' do "
                          'not fit their checksum; copy the file again, or take another one')
     if not checked:
         tell_unchecked(source)
@@ -126,14 +128,14 @@ def existing_file(path: str | os.PathLike) -> Path:
     if full.is_file():
         return full
     if full.is_dir():
-        raise FileNotFoundError(f'checkpoint {path} is a folder, expected a file: {full}')
+        raise MissingFile(f'checkpoint {path} is a folder, expected a file: {full}')
     if full.exists():       # opening a pipe waits for a writer, for ever
-        raise FileNotFoundError(f'checkpoint {path} is a pipe, device or socket, expected a file: '
-                                f'{full}')
+        raise MissingFile(f'checkpoint {path} is a pipe, device or socket, expected a file: '
+                          f'{full}')
     beside = sorted(p.name for p in full.parent.glob('*') if p.suffix in WEIGHT_SUFFIXES)
     there = f'that folder holds {", ".join(beside[:5])}' if beside else (
         'no weights in that folder' if full.parent.is_dir() else 'that folder does not exist')
-    raise FileNotFoundError(f'checkpoint {path} not found: looked for {full} ({there})')
+    raise MissingFile(f'checkpoint {path} not found: looked for {full} ({there})')
 
 
 def read_safetensors(path: Path, map_location: Any) -> dict[str, torch.Tensor]:
@@ -141,13 +143,13 @@ def read_safetensors(path: Path, map_location: Any) -> dict[str, torch.Tensor]:
     try:
         from safetensors.torch import load_file
     except ImportError:
-        raise ValueError(f'{path}: reading it needs safetensors: pip install safetensors'
+        raise WrongValue(f'{path}: reading it needs safetensors: pip install safetensors'
                          ) from None
     device = map_location if isinstance(map_location, (str, torch.device)) else 'cpu'
     try:
         return load_file(path, device=str(device))
     except Exception as error:
-        raise ValueError(f'{path} is not a safetensors file: {first_line(error)}') from None
+        raise WrongValue(f'{path} is not a safetensors file: {first_line(error)}') from None
 
 
 def refusal(source: Path | IO[bytes], error: Exception) -> ValueError:
@@ -157,10 +159,10 @@ def refusal(source: Path | IO[bytes], error: Exception) -> ValueError:
     unsafe = unsafe_globals(source)
     names = [found.group(1)] if found else [] if unsafe == [] else named_globals(source)
     if names and (found or isinstance(error, pickle.UnpicklingError)):
-        return ValueError(
+        return WrongValue(
             f'{name} refused: its pickle asks for {", ".join(names[:3])}, which no checkpoint '
             f'needs; nothing of it was executed{how_to_allow(unsafe or [])}')
-    return ValueError(f'{name} is not a checkpoint, or only a part of one: {first_line(error)}')
+    return WrongValue(f'{name} is not a checkpoint, or only a part of one: {first_line(error)}')
 
 
 def unsafe_globals(source: Path | IO[bytes]) -> list[str] | None:
@@ -243,5 +245,5 @@ def load_url(url: str, model_dir: str | None = None, map_location: Any = None,
         try:
             torch.hub.download_url_to_file(url, str(path), progress=progress)
         except OSError as error:
-            raise ConnectionError(f'checkpoint {url} could not be fetched: {error}') from None
+            raise Unreachable(f'checkpoint {url} could not be fetched: {error}') from None
     return require_weights(read_file(path, map_location), url)

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmdense.mistakes import WrongValue
+
 from .layouts import containers
 
 #: last parts of names whose tensors are floats in every network
@@ -56,10 +58,10 @@ def check_values(content: Any, source: str) -> None:
         whole = [name for name, value in tensors.items() if name.rpartition('.')[2] in FLOATS
                  and not (value.is_floating_point() or value.is_complex())]
         if whole:
-            raise ValueError(f'{source} is damaged or not of a network: {some_of(whole, tensors)}'
+            raise WrongValue(f'{source} is damaged or not of a network: {some_of(whole, tensors)}'
                              f'{where} are {tensors[whole[0]].dtype}, expected floats')
         bad = not_finite(tensors)
         if bad:
-            raise ValueError(f'{source} is of no use: {some_of(bad, tensors)}{where} hold nan or '
+            raise WrongValue(f'{source} is of no use: {some_of(bad, tensors)}{where} hold nan or '
                              'infinity, as a run that diverged leaves them; take an earlier '
                              'checkpoint')

@@ -9,6 +9,8 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, ConcatDataset
 from mmengine.registry import DATASETS, DefaultScope
 
+from mmdense.mistakes import WrongValue
+
 
 def build_training_set(cfg: Config) -> Any:
     """Return the dataset of a config's ``train_dataloader``; the config stays as it is."""
@@ -60,5 +62,5 @@ def with_steps(dataset: Any, change: Callable[[list, str], list]) -> Any:
     elif hasattr(dataset, 'dataset'):
         own.dataset = with_steps(dataset.dataset, change)
     else:
-        raise ValueError(f'{name} has no pipeline, in which the image of the views could be seen')
+        raise WrongValue(f'{name} has no pipeline, in which the image of the views could be seen')
     return own

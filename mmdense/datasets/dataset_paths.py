@@ -12,6 +12,8 @@ import mmseg
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from mmdense.mistakes import MissingFile
+
 from .dataset_configs import changed, inside
 from .generate.writing import is_there
 from .text_files import read_text
@@ -158,8 +160,8 @@ def _check_leaf(cls: type, cfg: dict, name: str, labels: bool) -> None:
     if not issubclass(cls, BaseSegDataset):     # its layout is its own; a root is all we know of
         problem = why_no_folder(root) if root and '://' not in root else None
         if problem and not getattr(cls, 'GENERATED', False):
-            raise FileNotFoundError(f'{name}: {cls.__name__} was looked for in '
-                                    f'{os.path.abspath(root)}, {problem}')
+            raise MissingFile(f'{name}: {cls.__name__} was looked for in '
+                              f'{os.path.abspath(root)}, {problem}')
         return
     dataset = _resolve(cls, cfg)
     if getattr(cls, 'GENERATED', False) and not is_there(Path(dataset.data_root)):
@@ -169,7 +171,7 @@ def _check_leaf(cls: type, cfg: dict, name: str, labels: bool) -> None:
     root = dataset.data_root or '.'
     problem = why_no_folder(root) if os.path.isfile(root) else _problem(dataset, labels)
     if problem is not None:
-        raise FileNotFoundError(
+        raise MissingFile(
             f'{name}: {cls.__name__} was looked for in '
             f'{os.path.abspath(root)}: {problem}.\n'
             f'{_layout(dataset, labels)}{_advice(cls, dataset)}')

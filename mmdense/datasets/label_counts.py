@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from mmdense.mistakes import WrongValue
+
 from .built_datasets import inside, walk
 from .label_maps import IGNORE
 
@@ -79,7 +81,7 @@ class LabelCounts:
                  if pixels]
         number = len(self.classes)
         if not shown:
-            raise ValueError(
+            raise WrongValue(
                 f'no pixel of the {self.maps} label maps of {self.what} is labelled with one of '
                 f'the {number} classes; is the folder of the labels the right one?')
         line = f'labels of {self.what}: {self.maps} maps, {self.ignored:.1%} of the pixels ignored'
@@ -99,7 +101,7 @@ class LabelCounts:
             way_out = '' if allow_one_class is None else (
                 " (custom_hooks=[dict(type='mmdense.LabelCountsHook', allow_one_class=True)] lets "
                 'it pass)')
-            raise ValueError(f'{line}; expected two classes or more in {self.maps} label maps'
+            raise WrongValue(f'{line}; expected two classes or more in {self.maps} label maps'
                              f'{way_out}')
         return logging.WARNING, line
 

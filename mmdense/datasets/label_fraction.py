@@ -15,6 +15,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmseg.registry import DATASETS as MMSEG_DATASETS
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import DATASETS
 
 from .dataset_paths import check_dataset_paths
@@ -34,14 +35,14 @@ def parse_fraction(fraction: Fraction | str) -> Fraction:
     except (TypeError, ValueError, ArithmeticError):
         exact = None
     if exact not in FRACTIONS:
-        raise ValueError(f'fraction={str(fraction)!r}; expected one of '
+        raise WrongValue(f'fraction={str(fraction)!r}; expected one of '
                          f'{", ".join(map(str, FRACTIONS))}')
     return exact
 
 
 def _check_seed(seed: int) -> None:
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2 ** 32:
-        raise ValueError(f'seed={seed!r}; expected an integer from 0 to 2**32 - 1')
+        raise WrongValue(f'seed={seed!r}; expected an integer from 0 to 2**32 - 1')
 
 
 def draw(groups: Sequence[str], fraction: Fraction | str, seed: int) -> list[int]:
@@ -67,7 +68,7 @@ def draw(groups: Sequence[str], fraction: Fraction | str, seed: int) -> list[int
     share = parse_fraction(fraction)
     _check_seed(seed)
     if not len(groups):
-        raise ValueError(f'there are no images to take {share} of; expected at least one')
+        raise WrongValue(f'there are no images to take {share} of; expected at least one')
     members: dict[str, list[int]] = {}
     for number, group in enumerate(groups):
         members.setdefault(group, []).append(number)
@@ -97,7 +98,7 @@ def label_fraction(names: Sequence[str], fraction: Fraction | str, seed: int,
     if groups is None:
         groups = [''] * len(names)
     if len(groups) != len(names):
-        raise ValueError(f'{len(groups)} groups for {len(names)} names; expected one group per '
+        raise WrongValue(f'{len(groups)} groups for {len(names)} names; expected one group per '
                          'name')
     return [names[number] for number in draw(groups, fraction, seed)]
 
@@ -120,12 +121,12 @@ def group_of(path: str, prefix: str, group: str) -> str:
     if group == 'folder':
         folder, slash, _ = below.partition('/')
         if not slash or folder == '..':
-            raise ValueError(f"group='folder': {path} is in no folder of {prefix or '.'}; expected "
+            raise WrongValue(f"group='folder': {path} is in no folder of {prefix or '.'}; expected "
                              'images in folders below it (data_prefix.img_path)')
         return folder
     found = re.search(group, below)
     if found is None or found[1] is None:
-        raise ValueError(f'group={group!r} is not found in {below} ({path}); expected a regular '
+        raise WrongValue(f'group={group!r} is not found in {below} ({path}); expected a regular '
                          'expression whose first group is in the path of every image')
     return found[1]
 
@@ -138,7 +139,7 @@ def _check_group(group: str | None) -> None:
     except (re.error, TypeError):
         groups = 0
     if not groups:
-        raise ValueError(f"LabelFraction: group={group!r}; expected None, 'folder' or a regular "
+        raise WrongValue(f"LabelFraction: group={group!r}; expected None, 'folder' or a regular "
                          r"expression with a group in parentheses, such as r'^([^_]+)_'")
 
 
@@ -172,14 +173,14 @@ class LabelFraction:
         _check_group(group)
         if not isinstance(dataset, dict):
             # a dataset that somebody else holds too is not to lose its images
-            raise ValueError(f'LabelFraction: dataset is of type {type(dataset).__name__}; '
+            raise WrongValue(f'LabelFraction: dataset is of type {type(dataset).__name__}; '
                              "expected a dataset's config (a dict)")
         if not lazy_init:
             # stock datasets end wordlessly, or in numpy, where nothing is
             check_dataset_paths(dataset, 'LabelFraction')
         self.dataset = MMSEG_DATASETS.build(dataset)
         if not isinstance(self.dataset, BaseDataset):
-            raise ValueError(f'LabelFraction: dataset is a {type(self.dataset).__name__}; expected '
+            raise WrongValue(f'LabelFraction: dataset is a {type(self.dataset).__name__}; expected '
                              'one on BaseDataset. Wrap the datasets inside it instead')
         self._drawn = False
         if not lazy_init:
@@ -197,7 +198,7 @@ class LabelFraction:
         self.dataset.full_init()
         if not len(self.dataset):
             where = os.path.abspath(self.dataset.ann_file or self._prefix())
-            raise ValueError(f'LabelFraction: {type(self.dataset).__name__} has no images to take '
+            raise WrongValue(f'LabelFraction: {type(self.dataset).__name__} has no images to take '
                              f'{self.fraction} of; expected at least one in {where}')
         # in the dataset itself: what takes another sample's place is drawn from the share, too
         self.dataset.get_subset_(draw(self._groups(), self.fraction, self.seed))
@@ -212,7 +213,7 @@ class LabelFraction:
             return [''] * count
         samples = [self.dataset.get_data_info(number) for number in range(count)]
         if 'img_path' not in samples[0]:
-            raise ValueError(f'LabelFraction: samples of {type(self.dataset).__name__} hold '
+            raise WrongValue(f'LabelFraction: samples of {type(self.dataset).__name__} hold '
                              f'{sorted(samples[0])}; expected img_path among them')
         return [group_of(sample['img_path'], self._prefix(), self.group) for sample in samples]
 

@@ -11,12 +11,14 @@ import mmcv
 import numpy as np
 from mmengine import fileio
 
+from mmdense.mistakes import WrongValue
+
 #: mmseg's own value of a pixel that is not counted
 IGNORE = 255
 _JPEG, _PNG, _PNG_END = b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'
 
 
-class LabelMapError(ValueError):
+class LabelMapError(WrongValue):
     """A label map that cannot be used; the message names the file and what was expected."""
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from mmengine.logging import print_log
 
 from mmdense.images.reading import IMAGE_SUFFIXES
+from mmdense.mistakes import MissingFile, UnusableFile
 
 from .dataset_paths import why_no_folder
 from .lists import read_list
@@ -25,8 +26,8 @@ def list_folder(folder: str, recursive: bool = True) -> Listing:
     """
     problem = why_no_folder(folder)
     if problem:
-        raise FileNotFoundError(f'images were looked for in {os.path.abspath(folder)}, {problem}; '
-                                'expected a folder of images (data_root, data_prefix.img_path)')
+        raise MissingFile(f'images were looked for in {os.path.abspath(folder)}, {problem}; '
+                          'expected a folder of images (data_root, data_prefix.img_path)')
     found, others, state, seen = [], Counter(), {}, set()
     waiting, told = [''], time.monotonic()
     while waiting:
@@ -39,8 +40,8 @@ def list_folder(folder: str, recursive: bool = True) -> Listing:
             state[at] = look_at(path)
             names, below, rest = _look_into(path)
         except OSError as error:
-            raise OSError(f'{os.path.abspath(path)}: cannot be listed ({error.strerror}); expected '
-                          'a folder of images') from None
+            raise UnusableFile(f'{os.path.abspath(path)}: cannot be listed ({error.strerror}); '
+                               'expected a folder of images') from None
         found += [os.path.join(at, name) for name in names]
         others.update(rest)
         if recursive:
@@ -51,9 +52,9 @@ def list_folder(folder: str, recursive: bool = True) -> Listing:
     if not found:
         where = 'and the folders below it' if recursive else '(recursive=False)'
         there = ', '.join(f'{count} *{suffix}' for suffix, count in others.most_common(3))
-        raise FileNotFoundError(f'no image in {os.path.abspath(folder)} {where}; expected files '
-                                f'named {", ".join("*" + suffix for suffix in IMAGE_SUFFIXES)}'
-                                + (f'; there are {there}' if there else ''))
+        raise MissingFile(f'no image in {os.path.abspath(folder)} {where}; expected files '
+                          f'named {", ".join("*" + suffix for suffix in IMAGE_SUFFIXES)}'
+                          + (f'; there are {there}' if there else ''))
     found.sort()
     return Listing(found, state)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 import io
 import os
 
+from mmdense.mistakes import MissingFile, WrongValue
+
 from .dataset_paths import absent_files, name_some
 from .text_files import read_text
 
@@ -33,14 +35,14 @@ def read_list(ann_file: str, folder: str) -> list[str]:
     """
     where = os.path.abspath(ann_file)
     if not os.path.isfile(ann_file):
-        raise FileNotFoundError(f'the list of images (ann_file) was looked for at {where}, which '
-                                'is not there; expected a text file with one path per line')
+        raise MissingFile(f'the list of images (ann_file) was looked for at {where}, which '
+                          'is not there; expected a text file with one path per line')
     lines = [line.strip() for line in io.StringIO(read_text(ann_file), newline=None)]
     lines = [line for line in lines if line]
     if not lines:
-        raise ValueError(f'{where}: the list is empty; expected one path per line')
+        raise WrongValue(f'{where}: the list is empty; expected one path per line')
     if lines[0][0] in '{[' and not os.path.exists(os.path.join(folder, lines[0][:255])):
-        raise ValueError(f'{where}: this is JSON; expected a text file with one path per line (of '
+        raise WrongValue(f'{where}: this is JSON; expected a text file with one path per line (of '
                          "a COCO file: the file_name of each of its 'images'), or no list at all: "
                          'every image in the folder is taken then')
     paths = [os.path.join(folder, line) for line in lines]
@@ -48,7 +50,7 @@ def read_list(ann_file: str, folder: str) -> list[str]:
     if absent:
         known = set(absent)
         first = next(line for line, path in zip(lines, paths, strict=True) if path in known)
-        raise FileNotFoundError(
+        raise MissingFile(
             f'{where}: {len(absent)} of {len(paths)} images are not there: '
             f'{name_some([os.path.abspath(path) for path in absent])}; expected one path per line, '
             f'with its suffix, relative to {os.path.abspath(folder)}{_hint(first, folder)}')

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from mmseg.registry import DATASETS as MMSEG_DATASETS
 
+from mmdense.mistakes import WrongType, WrongValue
 from mmdense.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS
 
 from .collate import collate_views
@@ -45,19 +46,19 @@ class MultiTaskDataset:
         shares = dict(shares or {})
         unknown = [name for name in shares if name not in datasets]
         if not datasets or unknown:
-            raise ValueError(f'MultiTaskDataset: datasets of {list(datasets) or "no task"}, shares '
+            raise WrongValue(f'MultiTaskDataset: datasets of {list(datasets) or "no task"}, shares '
                              f'of {list(shares)}; expected a dataset for each share, at least one')
         self.names = list(datasets)
         self.shares = [shares.get(name, 1) for name in self.names]
         for name, share in zip(self.names, self.shares, strict=True):
             if isinstance(share, bool) or not isinstance(share, int) or share < 1:
-                raise ValueError(f'MultiTaskDataset: shares.{name}={share!r}; expected a whole '
+                raise WrongValue(f'MultiTaskDataset: shares.{name}={share!r}; expected a whole '
                                  'number of images, at least 1')
         # a list, as ConcatDataset has: what walks through datasets finds them
         self.datasets = [MMSEG_DATASETS.build(cfg) for cfg in datasets.values()]
         for name, dataset in zip(self.names, self.datasets, strict=True):
             if len(dataset) == 0:
-                raise ValueError(f'MultiTaskDataset: the {type(dataset).__name__} of task '
+                raise WrongValue(f'MultiTaskDataset: the {type(dataset).__name__} of task '
                                  f'{name!r} has no samples')
 
     def __len__(self) -> int:
@@ -73,7 +74,7 @@ class MultiTaskDataset:
                 would draw the same random numbers.
         """
         if isinstance(group, SampleIndex):
-            raise TypeError('MultiTaskDataset: mmdense.ResumableSampler orders one dataset; '
+            raise WrongType('MultiTaskDataset: mmdense.ResumableSampler orders one dataset; '
                             "expected sampler=dict(type='mmdense.MultiTaskSampler')")
         if not isinstance(group, Mapping):
             group = {name: [(group * share + at) % len(dataset) for at in range(share)]
@@ -102,7 +103,7 @@ class MultiTaskSampler(ResumableSampler):
     def __init__(self, dataset: MultiTaskDataset, shuffle: bool = True,
                  seed: int | None = None) -> None:
         if not isinstance(dataset, MultiTaskDataset):
-            raise TypeError(f'MultiTaskSampler: the dataset is a {type(dataset).__name__}; '
+            raise WrongType(f'MultiTaskSampler: the dataset is a {type(dataset).__name__}; '
                             'expected mmdense.MultiTaskDataset')
         super().__init__(dataset, shuffle, seed)
         self.dataset = dataset

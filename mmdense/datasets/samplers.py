@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import DATA_SAMPLERS
 
 
@@ -54,7 +55,7 @@ class ResumableSampler(Sampler):
 
     def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None) -> None:
         if len(dataset) == 0:
-            raise ValueError(f'ResumableSampler: the {type(dataset).__name__} has no samples')
+            raise WrongValue(f'ResumableSampler: the {type(dataset).__name__} has no samples')
         self.rank, self.world_size = get_dist_info()
         self.size, self.shuffle = len(dataset), shuffle
         self.seed = int(sync_random_seed() if seed is None else seed)
@@ -77,7 +78,7 @@ class ResumableSampler(Sampler):
             ValueError: ``num_samples`` is negative.
         """
         if num_samples < 0:
-            raise ValueError(f'skip({num_samples}): expected a number of samples >= 0')
+            raise WrongValue(f'skip({num_samples}): expected a number of samples >= 0')
         self.first = self.rank + num_samples * self.world_size + self.shift
 
     def at(self, positions: Iterable[int]) -> Iterator[SampleIndex]:

@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.dataset import BaseDataset
 from mmseg.datasets import BaseSegDataset
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import DATASETS
 
 from .generate import (
@@ -66,7 +67,7 @@ class ShapeObjectsDataset(BaseDataset):
     def __init__(self, num_images: int, data_root: str = 'data/shapes_objects',
                  **kwargs: Any) -> None:
         if num_images < 1:
-            raise ValueError(f'ShapeObjectsDataset: num_images={num_images}; expected at least 1')
+            raise WrongValue(f'ShapeObjectsDataset: num_images={num_images}; expected at least 1')
         self.num_images = num_images
         super().__init__(data_root=data_root, **kwargs)
 

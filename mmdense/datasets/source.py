@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from mmengine.dataset import Compose
 
+from mmdense.mistakes import WrongValue
+
 from .built_datasets import with_steps
 from .transforms.multiview import MultiView
 
@@ -27,7 +29,7 @@ class WithSource:
 def _keep_source(steps: list, name: str) -> list:
     start = next((n for n, step in enumerate(steps) if isinstance(step, MultiView)), None)
     if start is None:
-        raise ValueError(f'the pipeline of {name} has no mmdense.MultiView, which makes the '
+        raise WrongValue(f'the pipeline of {name} has no mmdense.MultiView, which makes the '
                          'views that are drawn')
     return [*steps[:start], WithSource(steps[start:])]
 
@@ -38,7 +40,7 @@ def _load_only(steps: list, name: str) -> list:
         return steps[:names.index('MultiView')]
     loading = [n for n, step in enumerate(names) if step.startswith('Load')]
     if not loading:
-        raise ValueError(f'the pipeline of {name} loads no image; expected mmdense.LoadImage, '
+        raise WrongValue(f'the pipeline of {name} loads no image; expected mmdense.LoadImage, '
                          'LoadImageFromFile or another transform named Load…')
     return steps[:loading[-1] + 1]
 

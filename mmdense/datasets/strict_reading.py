@@ -19,6 +19,7 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from PIL import Image, UnidentifiedImageError
 
+from mmdense.mistakes import WrongValue
 from mmdense.parallel import map_in_processes
 
 from .decoder_messages import decoder_messages
@@ -51,7 +52,7 @@ def image_loader(dataset_cfg: dict) -> BaseTransform:
 
     found = next(transforms(dataset_cfg), None)
     if found is None:
-        raise ValueError(f'no pipeline of {dataset_cfg["type"]} has a transform that reads an '
+        raise WrongValue(f'no pipeline of {dataset_cfg["type"]} has a transform that reads an '
                          'image; expected mmdense.LoadImage or LoadImageFromFile')
     return TRANSFORMS.build(dict(found))
 

@@ -16,6 +16,7 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS as MMSEG_DATASETS
 
 from mmdense.images.reading import IMAGE_SUFFIXES, ImageReadError
+from mmdense.mistakes import MissingFile, WrongValue
 from mmdense.registry import DATASETS
 
 from .dataset_configs import inside
@@ -72,14 +73,14 @@ def wrapped_images(dataset_cfg: dict) -> list[str]:
             dataset = MMSEG_DATASETS.build(without_pipelines(part))
         samples = [dataset.get_data_info(index) for index in range(len(dataset))]
         if samples and 'img_path' not in samples[0]:
-            raise ValueError(f'UnlabelledDataset: samples of {part["type"]} hold '
+            raise WrongValue(f'UnlabelledDataset: samples of {part["type"]} hold '
                              f'{sorted(samples[0])}; expected img_path among them')
         paths.update(dict.fromkeys(sample['img_path'] for sample in samples))
     paths = list(paths)
     absent = absent_files(path for path in paths if '://' not in path)
     if absent:
-        raise FileNotFoundError(f'UnlabelledDataset: {len(absent)} of {len(paths)} images of '
-                                f'{dataset_cfg["type"]} are not there: {name_some(absent)}')
+        raise MissingFile(f'UnlabelledDataset: {len(absent)} of {len(paths)} images of '
+                          f'{dataset_cfg["type"]} are not there: {name_some(absent)}')
     return paths
 
 
@@ -115,12 +116,12 @@ class UnlabelledDataset(BaseDataset):
                  recursive: bool = True, on_error: str = 'raise', max_errors: int | None = None,
                  serialize_data: bool = False, **kwargs: Any) -> None:
         if on_error not in ('raise', 'skip'):
-            raise ValueError(
+            raise WrongValue(
                 f"UnlabelledDataset: on_error={on_error!r}; expected 'raise' or 'skip'")
         prefix = dict(data_prefix or dict(img_path=''))
         files = data_root or prefix.get('img_path') or ann_file
         if bool(files) == (dataset is not None):
-            raise ValueError(
+            raise WrongValue(
                 'UnlabelledDataset: expected either a folder (data_root, data_prefix.img_path), '
                 f'perhaps with a list (ann_file), or a dataset; got {"both" if files else "none"}')
         self.wrapped, self.recursive = dataset, recursive

@@ -8,6 +8,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import HOOKS
 
 
@@ -26,7 +27,7 @@ def refuse_other_bands(convolution: nn.Conv2d, inputs: tuple[Tensor, ...], name:
     """
     bands = inputs[0].shape[-3]
     if bands != convolution.in_channels:
-        raise ValueError(
+        raise WrongValue(
             f"images have {bands} channels, but the backbone's first convolution ({name}) takes "
             f'{convolution.in_channels}: set model.backbone.in_channels={bands}, or load '
             f'{convolution.in_channels} channels (LoadImage channels={convolution.in_channels})')
@@ -46,7 +47,7 @@ def refuse_other_mean(preprocessor: nn.Module, inputs: tuple) -> None:
         return
     bands = images.shape[-3]
     if mean.numel() not in (1, bands):
-        raise ValueError(
+        raise WrongValue(
             f'images have {bands} channels, but mean of the data_preprocessor '
             f'({type(preprocessor).__name__}) has {mean.numel()} numbers: give it one mean and std '
             'per channel (tools/check.py measures them; for a segmentor of more than three '

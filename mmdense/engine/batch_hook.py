@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from mmdense.datasets.samplers import ResumableSampler
+from mmdense.mistakes import WrongValue
 from mmdense.registry import HOOKS
 
 
@@ -34,7 +35,7 @@ def refuse_no_batch(loader: DataLoader) -> None:
     if endless or batch is None or not loader.drop_last or len(loader.sampler) >= batch:
         return
     images = len(loader.sampler)
-    raise ValueError(
+    raise WrongValue(
         f'an epoch has no iteration: {len(loader.dataset)} images give each process {images}, '
         f'fewer than train_dataloader.batch_size={batch}, and drop_last=True drops what does not '
         f'fill a batch; use a batch_size of at most {images}, or train_dataloader.drop_last=False')
@@ -48,7 +49,7 @@ def refuse_one_value(module: nn.Module, inputs: tuple[Tensor, ...], name: str, b
     """
     x = inputs[0]
     if module.training and x.numel() == x.shape[1]:
-        raise ValueError(
+        raise WrongValue(
             f'a training batch of one image (train_dataloader.batch_size={batch} per process): '
             f'BatchNorm {name} gets a single value per channel, {tuple(x.shape)}, which has no '
             'variance; use a batch_size of 2 or more, train_dataloader.drop_last=True if it is '

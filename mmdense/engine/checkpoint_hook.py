@@ -13,6 +13,7 @@ from mmengine.runner import BaseLoop, Runner
 from mmdense.checkpoints.contents import require_fit
 from mmdense.checkpoints.values import not_finite
 from mmdense.files import write_whole
+from mmdense.mistakes import WrongValue
 from mmdense.models.starting import start_anew
 from mmdense.registry import HOOKS
 from mmdense.termination import TERMINATION, defer_termination
@@ -33,7 +34,7 @@ def refuse_broken_weights(runner: Runner, step: int, together: bool = True) -> N
     if together:
         broadcast(count)
     if count:
-        raise ValueError(
+        raise WrongValue(
             f'training stops: after iteration {step} {int(count)} tensors of the model hold nan or '
             f'infinity{", e.g. " if bad else ""}{", ".join(bad[:3])}; they are not saved; '
             f'{last_good(runner.work_dir)}')
@@ -201,7 +202,7 @@ class CheckpointHook(hooks.CheckpointHook):
             intervals['train_cfg.val_interval'] = runner.train_loop.val_interval
         for name, interval in intervals.items():
             if interval > 0 and (interval * steps) % counts:
-                raise ValueError(
+                raise WrongValue(
                     f'checkpoint interval {interval * steps} (iterations) is not a multiple of '
                     f'optim_wrapper.accumulative_counts={counts}: a run resumed from it would '
                     f'lose part of a gradient; change {name}')
@@ -271,7 +272,7 @@ class CheckpointHook(hooks.CheckpointHook):
         if self.save_best and hasattr(self, 'file_backend'):
             absent = [key for key in self.key_indicators if key != 'auto' and key not in metrics]
             if absent:
-                raise ValueError(f'default_hooks.checkpoint.save_best={absent[0]!r} is no metric '
+                raise WrongValue(f'default_hooks.checkpoint.save_best={absent[0]!r} is no metric '
                                  f'of the validation loop; there are {", ".join(sorted(metrics))}')
             refuse_broken_weights(runner, runner.iter)
             note_evaluation(runner)

@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdense.checkpoints.load_report import listing
+from mmdense.mistakes import WrongValue
 
 from .launch import say
 
@@ -59,7 +60,7 @@ def _value(node: ast.expr) -> Any:
         names = names.value
     if isinstance(names, ast.Name):
         return Unread(ast.unparse(node))
-    raise ValueError(f'line {node.lineno}: {ast.unparse(node)[:60]} is no literal')
+    raise WrongValue(f'line {node.lineno}: {ast.unparse(node)[:60]} is no literal')
 
 
 def read_config_text(text: str) -> dict[str, Any]:
@@ -73,16 +74,16 @@ def read_config_text(text: str) -> dict[str, Any]:
     try:
         statements = ast.parse(text).body
     except (SyntaxError, RecursionError) as error:
-        raise ValueError(f'no Python text: {error}') from None
+        raise WrongValue(f'no Python text: {error}') from None
     found = {}
     for node in statements:
         if not (isinstance(node, ast.Assign) and len(node.targets) == 1
                 and isinstance(node.targets[0], ast.Name)):
-            raise ValueError(f'line {node.lineno}: {ast.unparse(node)[:60]} sets nothing')
+            raise WrongValue(f'line {node.lineno}: {ast.unparse(node)[:60]} sets nothing')
         try:
             found[node.targets[0].id] = _value(node.value)
         except (TypeError, RecursionError) as error:    # a list as a key, a thousand brackets
-            raise ValueError(f'line {node.lineno}: {error}') from None
+            raise WrongValue(f'line {node.lineno}: {error}') from None
     return found
 
 

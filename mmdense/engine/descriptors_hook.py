@@ -13,6 +13,7 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from mmdense.mistakes import WrongValue
 from mmdense.random_states import kept_random_state
 from mmdense.registry import HOOKS
 
@@ -66,7 +67,7 @@ class DescriptorsHook(Hook):
         loader = runner.train_dataloader
         needed, (limit, _) = needed_descriptors(loader), resource.getrlimit(resource.RLIMIT_NOFILE)
         if limit != resource.RLIM_INFINITY and needed > limit:
-            raise ValueError(
+            raise WrongValue(
                 f'train_dataloader: num_workers={loader.num_workers} and batches of '
                 f'{tensors_per_batch(loader)} tensors need up to {needed} file descriptors, the '
                 f'limit is {limit}: ulimit -n {needed} before the command (or the limit that the '

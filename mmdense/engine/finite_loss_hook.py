@@ -9,6 +9,7 @@ from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import HOOKS
 
 #: an iteration that never comes
@@ -42,7 +43,7 @@ class FiniteLossHook(Hook):
 
     def __init__(self, interval: int = 10) -> None:
         if interval < 1:
-            raise ValueError(f'FiniteLossHook: interval={interval}; expected at least 1')
+            raise WrongValue(f'FiniteLossHook: interval={interval}; expected at least 1')
         self.interval, self.first, self.seen = interval, NEVER, ''
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
@@ -71,7 +72,7 @@ class FiniteLossHook(Hook):
             all_reduce(first, 'min')
         if first != NEVER:
             seen = self.seen if self.first == first else 'a loss of another process is not finite'
-            raise ValueError(f'training stops: at iteration {int(first)} {seen}; '
+            raise WrongValue(f'training stops: at iteration {int(first)} {seen}; '
                              f'{last_good(runner.work_dir)}; likely causes: a learning rate that '
                              'is too high or without warm-up (optim_wrapper.optimizer.lr), float16 '
                              '(--amp)')

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import OPTIMIZERS
 
 
@@ -42,7 +43,7 @@ class LARS(torch.optim.Optimizer):
     def __init__(self, params: Iterable, lr: float, momentum: float = 0.9,
                  weight_decay: float = 0.0, eta: float = 1e-3) -> None:
         if min(lr, momentum, weight_decay, eta) < 0 or momentum >= 1:
-            raise ValueError(f'LARS: lr={lr}, momentum={momentum}, weight_decay={weight_decay}, '
+            raise WrongValue(f'LARS: lr={lr}, momentum={momentum}, weight_decay={weight_decay}, '
                              f'eta={eta}; expected numbers of at least 0, momentum below 1')
         super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay,
                                       eta=eta))

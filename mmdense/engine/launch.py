@@ -13,6 +13,8 @@ from mmengine.device import get_device
 from mmengine.dist import get_rank, get_world_size, is_distributed
 from mmengine.logging import print_log
 
+from mmdense.mistakes import WrongValue
+
 #: seconds that a process waits for another one before it takes it for stopped or dead, where the
 #: config does not say (NCCL's own default; gloo's is half an hour)
 TIMEOUT = 600
@@ -69,7 +71,7 @@ def check_launcher(launcher: str) -> None:
     variables, command = ENVIRONMENTS.get(launcher, ((), ''))
     missing = [name for name in variables if name not in os.environ]
     if missing and not is_distributed():
-        raise ValueError(f'--launcher {launcher}: {", ".join(missing)} '
+        raise WrongValue(f'--launcher {launcher}: {", ".join(missing)} '
                          f'{"is" if len(missing) == 1 else "are"} not set in the environment, so '
                          f'it did not start this process; type {command}, or leave --launcher '
                          'out for one process')

@@ -10,6 +10,8 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
+from mmdense.mistakes import WrongValue
+
 #: top-level keys that mmengine's runner reads
 RUNNER_KEYS = frozenset((
     'model', 'work_dir', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg',
@@ -102,7 +104,7 @@ def typed(key: str, text: str, current: Any) -> Any:
     try:
         value = DictAction._parse_iterable(text)
     except (AssertionError, IndexError):
-        raise ValueError(f'--cfg-options {key}={text}: brackets do not match') from None
+        raise WrongValue(f'--cfg-options {key}={text}: brackets do not match') from None
     return plain if isinstance(value, str) else value
 
 
@@ -162,7 +164,7 @@ def check_options(cfg: Config, keys: Sequence[str]) -> None:
         complaints.append(f'{key} changes nothing: {why}' + (
             f'; perhaps you meant {", ".join(found[:5])}{more}' if found else ''))
     if complaints:
-        raise ValueError('--cfg-options ' + '\n'.join(complaints))
+        raise WrongValue('--cfg-options ' + '\n'.join(complaints))
 
 
 def merge_options(cfg: Config, options: dict[str, Any] | None) -> dict[str, Any]:
@@ -180,7 +182,7 @@ def merge_options(cfg: Config, options: dict[str, Any] | None) -> dict[str, Any]
         try:
             cfg.merge_from_dict({key: value})
         except (AssertionError, KeyError, TypeError, IndexError, ValueError) as error:
-            raise ValueError(f'--cfg-options {key}={value} does not fit the config, which has '
+            raise WrongValue(f'--cfg-options {key}={value} does not fit the config, which has '
                              f'{_nearest(cfg, key)}: {error}') from None
     return values
 

@@ -13,6 +13,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdense.datasets.built_datasets import build_training_set
+from mmdense.mistakes import WrongValue
 from mmdense.models.selfsup.traits import queues_of, warmups_of
 
 from .launch import count_processes, say
@@ -72,13 +73,13 @@ def read_facts(cfg: Config, processes: int | None = None) -> RunFacts:
     """
     loader, train = cfg.get('train_dataloader'), cfg.get('train_cfg') or {}
     if not loader or 'batch_size' not in loader:
-        raise ValueError('the config has no train_dataloader.batch_size')
+        raise WrongValue('the config has no train_dataloader.batch_size')
     dataset = build_training_set(cfg)
     processes = processes or count_processes(cfg.get('launcher'))
     per_epoch = max(len(dataset) // (loader['batch_size'] * processes), 1)
     iterations = train.get('max_iters') or train.get('max_epochs', 0) * per_epoch
     if not iterations:
-        raise ValueError('the config has neither train_cfg.max_iters nor train_cfg.max_epochs')
+        raise WrongValue('the config has neither train_cfg.max_iters nor train_cfg.max_epochs')
     accumulation = cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
     return RunFacts(len(dataset), loader['batch_size'], processes, accumulation, iterations)
 
@@ -90,7 +91,7 @@ def require_images(model: dict, facts: RunFacts, fewest: int) -> None:
         ValueError: there are fewer than ``fewest`` images; the loss would be 0 or next to it.
     """
     if queues_of(model) and facts.images < fewest:
-        raise ValueError(f"{model.get('type', 'the method')} learns from {facts.images} image(s): "
+        raise WrongValue(f"{model.get('type', 'the method')} learns from {facts.images} image(s): "
                          "the keys in its queue must be of other images than the query's, so it "
                          f'needs at least {fewest} images (train_dataloader.dataset); crops of a '
                          "large image count, saved as files, and so does queue.own_image="
@@ -153,7 +154,7 @@ def apply_recipe(cfg: Config, processes: int | None = None) -> None:
     """
     recipe = cfg.get('recipe', 'published')
     if recipe not in ('published', 'auto'):
-        raise ValueError(f"recipe={recipe!r}: expected 'published' or 'auto'")
+        raise WrongValue(f"recipe={recipe!r}: expected 'published' or 'auto'")
     if recipe == 'published':
         model = cfg.get('model') or {}
         if any(queue.get('own_image') == 'masked' for queue, _ in queues_of(model).values()):

@@ -15,6 +15,7 @@ from torch import nn
 from mmdense.checkpoints.filled import bare
 from mmdense.checkpoints.load_report import listing
 from mmdense.datasets.samplers import ResumableSampler
+from mmdense.mistakes import WrongValue
 
 from .config_text import Changes, of, read_changes, told
 from .launch import say
@@ -41,7 +42,7 @@ def refuse_other_weights(model: nn.Module, checkpoint: Mapping, changes: Changes
     if not other:
         return
     changed = told(of(changes, r'^(model|data_preprocessor)\.')) or 'no setting that is known'
-    raise ValueError(
+    raise WrongValue(
         f'--resume: {len(other)} tensors of the model are not those of {name}, such as '
         f'{listing("", other, 2)}; changed since: {changed}. Resume with the settings of the run, '
         'or start a new run in another --work-dir')
@@ -55,7 +56,7 @@ def refuse_other_kind(runner: Runner, checkpoint: Mapping, changes: Changes, nam
     """
     kinds = of(changes, KIND)
     if kinds:
-        raise ValueError(f'--resume: {told(kinds)}; {name} holds the state of the former, which '
+        raise WrongValue(f'--resume: {told(kinds)}; {name} holds the state of the former, which '
                          'the latter cannot go on from. Begin another run in a --work-dir of its '
                          'own')
     if not isinstance(runner.optim_wrapper, OptimWrapper) or 'optimizer' not in checkpoint:
@@ -63,7 +64,7 @@ def refuse_other_kind(runner: Runner, checkpoint: Mapping, changes: Changes, nam
     old, new = ([len(group['params']) for group in groups] for groups in (
         checkpoint['optimizer']['param_groups'], runner.optim_wrapper.optimizer.param_groups))
     if old != new:
-        raise ValueError(
+        raise WrongValue(
             f'--resume: the optimiser has {len(new)} groups of {sum(new)} parameters, that of '
             f'{name} {len(old)} groups of {sum(old)}; changed since: '
             f'{told(of(changes, "^(optim_wrapper|model)")) or "no setting that is known"}')
@@ -88,7 +89,7 @@ def refuse_old_end(cfg: Any, changes: Changes) -> None:
         if ends and max(end for _, end in ends.values()) == old:
             options = ' '.join(f'{name}={value + new - old}'
                                for name, (value, end) in ends.items() if end == old)
-            raise ValueError(
+            raise WrongValue(
                 f'--resume: {key} {old} -> {new}, but the learning rate reaches its end at {old} '
                 'and would stay there. Make the schedule longer too, it is then followed as if it '
                 f'had been so from the start, e.g. --cfg-options {key}={new} {options}')
@@ -105,10 +106,10 @@ def follow_schedule(runner: Runner, checkpoint: dict) -> None:
     """
     schedulers, meta = runner.param_schedulers or [], checkpoint['meta']
     if not isinstance(runner.optim_wrapper, OptimWrapper) or isinstance(schedulers, dict):
-        raise ValueError('--resume: a changed schedule of several optimisers cannot be followed; '
+        raise WrongValue('--resume: a changed schedule of several optimisers cannot be followed; '
                          'resume with the one of the run')
     if any(getattr(scheduler, 'need_val_args', False) for scheduler in schedulers):
-        raise ValueError('--resume: a changed schedule that follows from evaluations cannot be '
+        raise WrongValue('--resume: a changed schedule that follows from evaluations cannot be '
                          'caught up with; resume with the one of the run')
     epoch = meta['iter'] // meta['epoch'] if meta.get('epoch') else 0
     with warnings.catch_warnings():
@@ -190,7 +191,7 @@ class ResumeHook(Hook):
             return
         name, meta = str(runner._load_from or runner.work_dir), checkpoint.get('meta', {})
         if not {'iter', 'epoch'} <= meta.keys() or 'message_hub' not in checkpoint:
-            raise ValueError(f'--resume: {name} holds weights and no state of a run; start from '
+            raise WrongValue(f'--resume: {name} holds weights and no state of a run; start from '
                              'it with load_from')
         changes = read_changes(meta, runner.cfg, name)
         refuse_other_weights(runner.model, checkpoint, changes, name)
@@ -198,7 +199,7 @@ class ResumeHook(Hook):
             return
         seed = (runner.cfg.get('randomness') or {}).get('seed')
         if None not in (seed, meta.get('seed')) and seed != meta['seed']:
-            raise ValueError(f'--resume: randomness.seed {meta["seed"]} -> {seed}: the order of '
+            raise WrongValue(f'--resume: randomness.seed {meta["seed"]} -> {seed}: the order of '
                              'images is that of the seed; resume with the one of the run')
         refuse_other_kind(runner, checkpoint, changes, name)
         refuse_old_end(runner.cfg, changes)

@@ -18,6 +18,7 @@ from mmdense.checkpoints import read_checkpoint
 from mmdense.config_files import read_config
 from mmdense.datasets.dataset_paths import check_dataset_paths
 from mmdense.files import LOCK, locked, remove_partials
+from mmdense.mistakes import WrongValue
 from mmdense.outputs import make_output_folder
 
 from .launch import COUNT_AND_RANK, check_launcher, say, start_processes
@@ -80,7 +81,7 @@ def use_amp(cfg: Config, wanted: bool) -> None:
     kind = wrapper.setdefault('type', 'OptimWrapper')
     if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
         if wanted:
-            raise ValueError(f"--amp: optim_wrapper.type is {kind!r}, expected 'OptimWrapper'")
+            raise WrongValue(f"--amp: optim_wrapper.type is {kind!r}, expected 'OptimWrapper'")
         return
     if kind == 'OptimWrapper' and not wanted:
         return
@@ -103,7 +104,7 @@ def use_tta(cfg: Config) -> None:
         ValueError: the config has none.
     """
     if not (cfg.get('tta_model') and cfg.get('tta_pipeline')):
-        raise ValueError('--tta: the config has no tta_model and tta_pipeline; '
+        raise WrongValue('--tta: the config has no tta_model and tta_pipeline; '
                          'mmseg::_base_/default_runtime.py shows how they look')
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
     cfg.model = {**cfg.tta_model, 'module': cfg.model}
@@ -159,7 +160,7 @@ def whole_checkpoint(work_dir: str | os.PathLike) -> tuple[Path | None, list[str
             return path, wrong
         wrong.append(f'{path} holds weights and no state of a run')
     if there:
-        raise ValueError(f'--resume: no checkpoint in {work_dir} can be used: {"; ".join(wrong)}. '
+        raise WrongValue(f'--resume: no checkpoint in {work_dir} can be used: {"; ".join(wrong)}. '
                          'To start from the beginning, leave --resume out or choose another '
                          '--work-dir')
     return None, wrong

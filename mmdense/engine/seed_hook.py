@@ -6,6 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmdense.datasets.samplers import ResumableSampler
+from mmdense.mistakes import WrongValue
 from mmdense.random_states import seed_everything
 from mmdense.registry import HOOKS
 
@@ -28,7 +29,7 @@ class IterationSeedHook(Hook):
         sampler = runner.train_dataloader.sampler
         if isinstance(sampler, ResumableSampler) \
                 and isinstance(runner.train_loop, EpochBasedTrainLoop):
-            raise ValueError(
+            raise WrongValue(
                 'mmdense.ResumableSampler never ends an epoch: use it with '
                 "train_cfg=dict(type='IterBasedTrainLoop', max_iters=…), or use "
                 "sampler=dict(type='DefaultSampler', shuffle=True) with an epoch-based loop")

@@ -7,6 +7,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.device import get_device
 
+from mmdense.mistakes import WrongValue
+
 from .launch import count_processes, say
 
 #: training loops of mmengine: what they count, and the setting with its number
@@ -30,17 +32,17 @@ def check_length(cfg: Config) -> None:
     kind = str(train.get('type') or '').rpartition('.')[2] or {
         True: 'EpochBasedTrainLoop', False: 'IterBasedTrainLoop'}.get(train.get('by_epoch'))
     if not kind:
-        raise ValueError("train_cfg has no type: expected e.g. dict(type='IterBasedTrainLoop', "
+        raise WrongValue("train_cfg has no type: expected e.g. dict(type='IterBasedTrainLoop', "
                          'max_iters=N)')
     if kind not in LOOPS:      # a loop of somebody's own
         return
     said = ', '.join(f'{key}={value}' for key, value in given.items()) or 'no length'
     counts, key = LOOPS[kind]
     if list(given) != [key]:
-        raise ValueError(f'train_cfg.type={kind} counts {counts}, expected train_cfg.{key} and no '
+        raise WrongValue(f'train_cfg.type={kind} counts {counts}, expected train_cfg.{key} and no '
                          f'other length, and train_cfg has {said}; {EPOCHS}')
     if not isinstance(given[key], int) or given[key] < 1:
-        raise ValueError(f'train_cfg.{key}={given[key]!r}: expected a whole number, 1 or more')
+        raise WrongValue(f'train_cfg.{key}={given[key]!r}: expected a whole number, 1 or more')
 
 
 def loaders(cfg: Config) -> Iterator[tuple[str, dict]]:
@@ -89,13 +91,13 @@ def scale_learning_rate(cfg: Config) -> None:
         return
     base, images = scale.get('base_batch_size'), cfg.train_dataloader.get('batch_size')
     if not base or not images:
-        raise ValueError(f'auto_scale_lr.enable=True: auto_scale_lr.base_batch_size={base} and '
+        raise WrongValue(f'auto_scale_lr.enable=True: auto_scale_lr.base_batch_size={base} and '
                          f'train_dataloader.batch_size={images}, expected numbers of images')
     processes = count_processes(cfg.get('launcher'))
     for where, wrapper in _optimizers(cfg.optim_wrapper):
         optimizer, counts = wrapper['optimizer'], wrapper.get('accumulative_counts', 1)
         if not isinstance(optimizer, dict) or 'lr' not in optimizer:
-            raise ValueError(f'auto_scale_lr.enable=True: {where}.optimizer has no lr to scale')
+            raise WrongValue(f'auto_scale_lr.enable=True: {where}.optimizer has no lr to scale')
         batch, before = images * processes * counts, optimizer['lr']
         optimizer['lr'] = before * batch / base
         say(f'auto_scale_lr: {where}.optimizer.lr {before:g} for a batch of {base} becomes '

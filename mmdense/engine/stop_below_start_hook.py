@@ -6,6 +6,7 @@ import math
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmdense.mistakes import WrongValue
 from mmdense.random_states import kept_random_state
 from mmdense.registry import HOOKS
 
@@ -36,7 +37,7 @@ class StopBelowStartHook(Hook):
 
     def __init__(self, monitor: str = 'mIoU', patience: int = 3, rule: str = 'greater') -> None:
         if patience < 1 or rule not in ('greater', 'less'):
-            raise ValueError(f'StopBelowStartHook: patience={patience}, rule={rule!r}; expected '
+            raise WrongValue(f'StopBelowStartHook: patience={patience}, rule={rule!r}; expected '
                              "patience of 1 or more and rule 'greater' or 'less'")
         self.monitor, self.patience, self.rule = monitor, patience, rule
         self.training = self.began = False
@@ -44,7 +45,7 @@ class StopBelowStartHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Look for the validation loop and for a run's own state in its checkpoint."""
         if runner.val_loop is None:
-            raise ValueError('StopBelowStartHook: the config has no validation loop (val_cfg, '
+            raise WrongValue('StopBelowStartHook: the config has no validation loop (val_cfg, '
                              'val_dataloader, val_evaluator); mmdense.LabelFreeValLoop needs no '
                              'labels')
         state = runner.message_hub.runtime_info.get(STATE)
@@ -70,7 +71,7 @@ class StopBelowStartHook(Hook):
         if not self.training:
             return
         if self.monitor not in (metrics or {}):
-            raise ValueError(f'StopBelowStartHook: monitor={self.monitor!r} is no metric of '
+            raise WrongValue(f'StopBelowStartHook: monitor={self.monitor!r} is no metric of '
                              f'{type(runner.val_loop).__name__}; there are '
                              f'{", ".join(sorted(metrics or {})) or "none"}')
         note_evaluation(runner)
@@ -96,7 +97,7 @@ class StopBelowStartHook(Hook):
 
     def _begin(self, runner: Runner, value: float) -> None:
         if not math.isfinite(value):
-            raise ValueError(f'StopBelowStartHook: {self.monitor} of the start is {value}; '
+            raise WrongValue(f'StopBelowStartHook: {self.monitor} of the start is {value}; '
                              'expected a number to compare with')
         runner.logger.info(f'{self.monitor} of the start: {value:.4f} (iteration {runner.iter})')
         runner.message_hub.update_info(STATE, dict(

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mmdense.mistakes import WrongValue
 from mmdense.models.selfsup.base import trained_index
 from mmdense.registry import HOOKS
 
@@ -104,6 +105,6 @@ class UnusedParametersHook(Hook):
         wrapper = runner.model
         if unused and isinstance(wrapper, DistributedDataParallel) \
                 and not wrapper.find_unused_parameters and not wrapper.static_graph:
-            raise ValueError(f'{len(unused)} parameters get no gradient ({sorted(unused)[0]}, …), '
+            raise WrongValue(f'{len(unused)} parameters get no gradient ({sorted(unused)[0]}, …), '
                              'which several processes must know: set find_unused_parameters=True '
                              'in the config, or train with our tools/train.py, which finds them')

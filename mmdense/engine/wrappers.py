@@ -13,6 +13,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from torch.nn import SyncBatchNorm
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import MODEL_WRAPPERS, OPTIM_WRAPPERS
 
 
@@ -64,7 +65,7 @@ class DistributedDataParallel(MMDistributedDataParallel):
             except RuntimeError as error:
                 if 'finished reduction in the prior iteration' not in str(error):
                     raise
-            raise ValueError('the loss of the first step reached all parameters, a later one did '
+            raise WrongValue('the loss of the first step reached all parameters, a later one did '
                              'not, which several processes must know: set '
                              'find_unused_parameters=True in the config')
         logged, found = self._first_step(data, optim_wrapper)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from mmdense.datasets.label_maps import IGNORE
+from mmdense.mistakes import WrongValue
 
 
 def build_dataset(dataloader: dict, part: str) -> Dataset:
@@ -26,7 +27,7 @@ def build_dataset(dataloader: dict, part: str) -> Dataset:
         if 'need at least one array' not in str(error):
             raise
         cfg = dataloader['dataset']
-        raise ValueError(f"the {part} dataset ({cfg['type']}, data_root={cfg.get('data_root')}, "
+        raise WrongValue(f"the {part} dataset ({cfg['type']}, data_root={cfg.get('data_root')}, "
                          f"data_prefix={cfg.get('data_prefix')}) has no images") from None
     return dataset
 
@@ -41,10 +42,10 @@ def check_datasets(memory: object, query: object) -> int:
              for dataset in (memory, query)]
     for part, dataset, classes in zip(('memory', 'query'), (memory, query), names, strict=True):
         if not classes:
-            raise ValueError(f'the {part} dataset ({type(dataset).__name__}) of dense k-NN has '
+            raise WrongValue(f'the {part} dataset ({type(dataset).__name__}) of dense k-NN has '
                              "no metainfo 'classes'; a labelled mmseg dataset is needed")
     if tuple(names[0]) != tuple(names[1]):
-        raise ValueError('memory and query datasets of dense k-NN have different classes: '
+        raise WrongValue('memory and query datasets of dense k-NN have different classes: '
                          f'{tuple(names[0])} and {tuple(names[1])}')
     return len(names[0])
 
@@ -56,12 +57,12 @@ def label_map(sample: SegDataSample, num_classes: int) -> Tensor:
         ValueError: it has none, or an id that is neither a class nor 255.
     """
     if 'gt_sem_seg' not in sample:
-        raise ValueError(f"{sample.get('img_path')} comes without labels: dense k-NN needs "
+        raise WrongValue(f"{sample.get('img_path')} comes without labels: dense k-NN needs "
                          'LoadAnnotations before PackSegInputs')
     labels = sample.gt_sem_seg.data[0].long()
     wrong = labels[(labels != IGNORE) & ((labels < 0) | (labels >= num_classes))]
     if len(wrong):
-        raise ValueError(f"{sample.get('seg_map_path')}: label {int(wrong.max())} is outside the "
+        raise WrongValue(f"{sample.get('seg_map_path')}: label {int(wrong.max())} is outside the "
                          f'{num_classes} classes (0 to {num_classes - 1}, and {IGNORE} for '
                          'ignored pixels)')
     return labels

@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmdense.mistakes import WrongValue
+
 
 def find_stages(backbone: nn.Module) -> list[nn.Module]:
     """Return the stages ``layer1`` to ``layer4`` (or ``layer3``) of a ResNet, [] of others.
@@ -52,7 +54,7 @@ def _dilate_block(block: nn.Module, dilation: int) -> int:
         module.stride = (1, 1)
         if stride > 1 and not shortcut:
             if after > dilation:
-                raise ValueError('a block with more than one stride')
+                raise WrongValue('a block with more than one stride')
             after *= stride
     return after
 
@@ -78,7 +80,7 @@ def dilate(backbone: nn.Module, stride: int) -> None:
     except ValueError as error:
         problem = str(error)
     if problem or max(stage_strides(backbone, stages)) > stride:
-        raise ValueError(f'stride={stride} cannot be reached by dilating this '
+        raise WrongValue(f'stride={stride} cannot be reached by dilating this '
                          f'{type(backbone).__name__} (its stages have strides {strides})')
 
 

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from mmdense.checkpoints import read_checkpoint
 from mmdense.digests import digest
 from mmdense.files import whole_file
+from mmdense.mistakes import WrongValue
 from mmdense.random_states import kept_random_state
 
 from .features import RECALIBRATION_IMAGES, FrozenEncoder
@@ -59,7 +60,7 @@ def layer_index(encoder: FrozenEncoder, layer: str) -> int | str:
     what = type(encoder.backbone).__name__
     if encoder.decode_head is not None:
         what += f' with {type(encoder.decode_head).__name__}'
-    raise ValueError(f'layer {layer!r}: {what} has no such map; expected '
+    raise WrongValue(f'layer {layer!r}: {what} has no such map; expected '
                      + ', '.join([*encoder.stages, "'last' or the place of a map (0, 1, …)"]))
 
 

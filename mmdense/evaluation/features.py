@@ -13,6 +13,7 @@ from mmseg.models import SegDataPreProcessor
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmdense.mistakes import WrongValue
 from mmdense.models.maps import backbone_maps, choose_map
 from mmdense.models.selfsup.base import DenseSSL, trained_index
 
@@ -94,10 +95,10 @@ class FrozenEncoder(nn.Module):
                  out_index: int | str | None = None) -> None:
         super().__init__()
         if stride is not None and stride < 0:
-            raise ValueError(f"stride={stride}: expected pixels, or 0 for the network's own")
+            raise WrongValue(f"stride={stride}: expected pixels, or 0 for the network's own")
         model = model.module if is_model_wrapper(model) else model
         if not isinstance(getattr(model, 'backbone', None), nn.Module):
-            raise ValueError(f'{type(model).__name__} has no backbone to take features from')
+            raise WrongValue(f'{type(model).__name__} has no backbone to take features from')
         self.backbone = _dilated(model.backbone, stride) if stride else _copy(model.backbone)
         head = model.decode_head if isinstance(model, DenseSSL) else None
         self.decode_head = None if head is None else _copy(head)
@@ -153,7 +154,7 @@ class FrozenEncoder(nn.Module):
             return choose_map(self.backbone, maps, index).float()
         if index not in stages:
             known = f"; expected {', '.join(stages)}, or" if stages else ', no ResNet; expected'
-            raise ValueError(f'out_index={index!r}: the backbone is {type(self.backbone).__name__}'
+            raise WrongValue(f'out_index={index!r}: the backbone is {type(self.backbone).__name__}'
                              f'{known} the place of a map')
         return stages[index].float()
 

@@ -19,6 +19,7 @@ from mmseg.models import BaseSegmentor
 from mmdense.checkpoints import PretrainedBackbone
 from mmdense.datasets.dataset_configs import changed, find_pipeline
 from mmdense.datasets.dataset_paths import check_dataset_paths
+from mmdense.mistakes import WrongValue
 from mmdense.models.selfsup.base import DenseSSL
 from mmdense.random_states import kept_random_state
 
@@ -152,7 +153,7 @@ class EvaluationData:
         """
         size, images = self.settings.get('memory_size'), len(self.memory)
         if size is not None and size < images:
-            raise ValueError(f'memory_size={size}: expected one cell for each of {images} '
+            raise WrongValue(f'memory_size={size}: expected one cell for each of {images} '
                              'memory images, or None')
         return None if size is None else size // images
 
@@ -166,12 +167,12 @@ def _parts(cfg: Config, name: str, segmentor: bool,
             return loop['memory'], queries, loop, f'{part}_cfg.memory', f'{part}_dataloader'
     train, queries = cfg.get('train_dataloader'), cfg.get('val_dataloader')
     if not queries:
-        raise ValueError(f'{name} has no val_dataloader: it gives the images to be segmented')
+        raise WrongValue(f'{name} has no val_dataloader: it gives the images to be segmented')
     pipeline = find_pipeline(queries['dataset'])
     if not segmentor or not train or not pipeline:
         if not labels:      # the memory would only give BatchNorm statistics
             return queries, queries, cfg.get('val_cfg') or {}, 'val_dataloader', 'val_dataloader'
-        raise ValueError(
+        raise WrongValue(
             f'{name} names no labelled memory images: expected test_cfg.memory (a dataloader), or '
             'a segmentor with train_dataloader and a pipeline in val_dataloader.dataset')
     # clean images: the training pipeline cuts and changes them
@@ -189,11 +190,11 @@ def is_segmentor(cfg: Config) -> bool:
 def _images(dataset: Any, cfg: dict, part: str, num_classes: int | None,
             labels: bool) -> LabelledImages:
     if not len(dataset):
-        raise ValueError(f'the {part} dataset ({describe(cfg)}) has no images')
+        raise WrongValue(f'the {part} dataset ({describe(cfg)}) has no images')
     images = LabelledImages(dataset, cfg, num_classes, optional=not labels)
     first = dataset[0]['data_samples'] if labels else ()
     if labels and 'gt_sem_seg' not in first:
-        raise ValueError(
+        raise WrongValue(
             f'the {part} dataset ({describe(cfg)}) gives no labels, its first image is '
             f'{first.get("img_path")}: {", ".join(LABELLED)} need LoadAnnotations before '
             'PackSegInputs; correspondence and statistics need no labels')

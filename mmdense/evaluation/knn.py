@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmdense.mistakes import WrongValue
+
 from .baselines import upsample
 from .labelled_cells import LabelledCells
 
@@ -74,7 +76,7 @@ def knn_vote(queries: Tensor, keys: Tensor, labels: Tensor, k: int = 30, beta: f
     similarity, index = nearest(queries, keys, min(k, len(keys)), block)
     if not similarity.isfinite().all():
         bad = int((~similarity.isfinite().all(1)).sum())
-        raise ValueError(f'dense k-NN: {bad} of {len(queries)} cells have neighbours that are nan '
+        raise WrongValue(f'dense k-NN: {bad} of {len(queries)} cells have neighbours that are nan '
                          'or infinite; expected finite features')
     weight = (similarity / beta).softmax(dim=1)
     rows = max(1, (block or BLOCK['cpu']) // (index.shape[1] * labels.shape[1]))
@@ -98,7 +100,7 @@ class KNNSegmenter:
     def __init__(self, memory: LabelledCells, device: torch.device | str, k: int = 30,
                  beta: float = 0.02) -> None:
         if k < 1 or beta <= 0:
-            raise ValueError(f'k={k}, beta={beta}: dense k-NN needs k >= 1 and beta > 0')
+            raise WrongValue(f'k={k}, beta={beta}: dense k-NN needs k >= 1 and beta > 0')
         self.k, self.beta = k, beta
         keys, counts = memory.gathered(device)
         self.keys, self.shares = F.normalize(keys, dim=1), F.normalize(counts, p=1, dim=1)

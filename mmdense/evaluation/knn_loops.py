@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mmdense.datasets.label_counts import LabelCounts, ignore_index_of
+from mmdense.mistakes import WrongValue
 from mmdense.random_states import kept_random_state
 from mmdense.registry import LOOPS
 
@@ -102,7 +103,7 @@ class DenseKNNLoop(BaseLoop):
         self.num_classes = check_datasets(self.memory_loader.dataset, self.dataloader.dataset)
         images = len(self.memory_loader.dataset)
         if k < 1 or beta <= 0 or (memory_size is not None and memory_size < images):
-            raise ValueError(f'k={k}, beta={beta}, memory_size={memory_size}: dense k-NN needs '
+            raise WrongValue(f'k={k}, beta={beta}, memory_size={memory_size}: dense k-NN needs '
                              f'k >= 1, beta > 0 and one cell for each of {images} memory images')
         self.encoder_cfg = dict(stride=stride, out_index=out_index)
         self.k, self.beta, self.per_image = k, beta, memory_size and memory_size // images

@@ -6,6 +6,7 @@ from mmengine.dist import all_reduce
 from torch import Tensor
 
 from mmdense.gathering import gather_unequal_rows
+from mmdense.mistakes import WrongValue
 from mmdense.structures import Views
 
 from .feature_statistics import correspondence_accuracy, draw_cells, places_in_second_view, spread
@@ -67,7 +68,7 @@ class Correspondence:
         all_reduce(self.right)
         all_reduce(self.total)
         if not self.total:
-            raise ValueError(f'correspondence: no cell of {images} images is in both views')
+            raise WrongValue(f'correspondence: no cell of {images} images is in both views')
         return {f'{start}within_{tolerance}': float(100 * right / self.total)
                 for start, row in zip(self.starts, self.right, strict=True)
                 for tolerance, right in zip(TOLERANCES, row, strict=True)}

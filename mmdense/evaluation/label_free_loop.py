@@ -6,6 +6,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import DataLoader
 
+from mmdense.mistakes import WrongValue
 from mmdense.random_states import kept_random_state
 from mmdense.registry import LOOPS
 
@@ -50,10 +51,10 @@ class LabelFreeValLoop(BaseLoop):
                  recalibrate_bn: bool = True, max_images: int | None = IMAGES,
                  seed: int = 0) -> None:
         if evaluator:
-            raise ValueError(f'LabelFreeValLoop looks at no labels and got val_evaluator='
+            raise WrongValue(f'LabelFreeValLoop looks at no labels and got val_evaluator='
                              f'{evaluator}; expected val_evaluator=[]')
         if max_images is not None and max_images < 1:
-            raise ValueError(f'LabelFreeValLoop: max_images={max_images}; expected at least 1, or '
+            raise WrongValue(f'LabelFreeValLoop: max_images={max_images}; expected at least 1, or '
                              'None for all images')
         if isinstance(dataloader, dict):
             dataset = build_dataset(dataloader, 'validation')

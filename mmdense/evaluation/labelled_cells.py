@@ -7,6 +7,7 @@ from torch import Tensor
 from mmdense.cells import at_pixels
 from mmdense.datasets.label_maps import IGNORE
 from mmdense.gathering import gather_unequal_rows
+from mmdense.mistakes import WrongValue
 
 
 def cell_histograms(labels: Tensor, h: int, w: int, num_classes: int) -> Tensor:
@@ -83,6 +84,6 @@ class LabelledCells:
         own = [torch.cat(rows).to(device) for rows in zip(*self.rows, strict=True)]
         features, counts, image = (gather_unequal_rows(rows, device) for rows in own or [None] * 3)
         if not len(image):
-            raise ValueError('no pixel of the memory images is labelled')
+            raise WrongValue('no pixel of the memory images is labelled')
         order = image.argsort(stable=True)
         return features[order], counts[order]

@@ -8,17 +8,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
+from mmdense.mistakes import WrongValue
+
 from .baselines import upsample
 
 
 def _check(features: Tensor, histograms: Tensor) -> None:
     if features.ndim != 2 or histograms.ndim != 2 or len(features) != len(histograms):
-        raise ValueError(f'linear probe: features {tuple(features.shape)} and histograms '
+        raise WrongValue(f'linear probe: features {tuple(features.shape)} and histograms '
                          f'{tuple(histograms.shape)}; expected (N, D) and (N, C)')
     if not histograms.sum() > 0:
-        raise ValueError(f'linear probe: none of {len(histograms)} cells has a labelled pixel')
+        raise WrongValue(f'linear probe: none of {len(histograms)} cells has a labelled pixel')
     if not features.isfinite().all():
-        raise ValueError('linear probe: the features hold nan or inf')
+        raise WrongValue('linear probe: the features hold nan or inf')
 
 
 def _untrained(features: Tensor, num_classes: int, batch_norm: bool) -> nn.Sequential:

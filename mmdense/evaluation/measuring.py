@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from mmengine.model import BaseModel
 
+from mmdense.mistakes import WrongValue
+
 from .best_layer import CHOICE, choose_layer, memory_miou
 from .feature_cache import FeatureExtractor, LayerMaps
 from .features import FrozenEncoder
@@ -59,7 +61,7 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.images < 1:
-            raise ValueError(f'--images {self.images}: expected 1 or more')
+            raise WrongValue(f'--images {self.images}: expected 1 or more')
 
     @property
     def labels(self) -> bool:

@@ -21,6 +21,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from mmdense.datasets.label_maps import IGNORE
+from mmdense.mistakes import MissingPackage, WrongValue
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -36,7 +37,7 @@ RESTARTS = 5
 def _finite(features: Tensor) -> None:
     bad = int((~features.isfinite().all(1)).sum())
     if bad:
-        raise ValueError(f'{bad} of {len(features)} cells to cluster hold nan or inf; expected '
+        raise WrongValue(f'{bad} of {len(features)} cells to cluster hold nan or inf; expected '
                          'finite features')
 
 
@@ -64,13 +65,13 @@ def fit_clusters(features: Tensor, num_clusters: int, components: int = 50,
     Source: Leopart, 2204.13101; K-means of batches: Sculley, Web-scale k-means clustering, 2010.
     """
     if features.ndim != 2 or not features.is_floating_point():
-        raise ValueError(f'features of shape {tuple(features.shape)}, {features.dtype}; expected '
+        raise WrongValue(f'features of shape {tuple(features.shape)}, {features.dtype}; expected '
                          'floating point (cells, channels)')
     if num_clusters < 1 or components < 1:
-        raise ValueError(f'num_clusters={num_clusters}, components={components}; expected both at '
+        raise WrongValue(f'num_clusters={num_clusters}, components={components}; expected both at '
                          'least 1')
     if len(features) < num_clusters:
-        raise ValueError(f'{len(features)} cells cannot form num_clusters={num_clusters} clusters; '
+        raise WrongValue(f'{len(features)} cells cannot form num_clusters={num_clusters} clusters; '
                          'expected at least one cell per cluster')
     _finite(features)
     try:
@@ -79,8 +80,8 @@ def fit_clusters(features: Tensor, num_clusters: int, components: int = 50,
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError('clustering needs scikit-learn: pip install scikit-learn '
-                                  f'({error})') from None
+        raise MissingPackage('clustering needs scikit-learn: pip install scikit-learn '
+                             f'({error})') from None
     if len(features) > MOST_CELLS:
         kmeans = MiniBatchKMeans(num_clusters, batch_size=BATCH_CELLS, n_init=RESTARTS,
                                  random_state=seed)
@@ -96,7 +97,7 @@ def fit_clusters(features: Tensor, num_clusters: int, components: int = 50,
 def _below(values: Tensor, limit: int, what: str) -> None:
     low, high = (int(value) for value in values.aminmax())
     if low < 0 or high >= limit:
-        raise ValueError(f'{what} {low if low < 0 else high}; expected 0 to {limit - 1}')
+        raise WrongValue(f'{what} {low if low < 0 else high}; expected 0 to {limit - 1}')
 
 
 def confusion(clusters: Tensor, labels: Tensor, num_clusters: int, num_classes: int) -> Tensor:
@@ -117,7 +118,7 @@ def confusion(clusters: Tensor, labels: Tensor, num_clusters: int, num_classes: 
             nor 255.
     """
     if clusters.shape != labels.shape:
-        raise ValueError(f'clusters of shape {tuple(clusters.shape)} and labels of shape '
+        raise WrongValue(f'clusters of shape {tuple(clusters.shape)} and labels of shape '
                          f'{tuple(labels.shape)}; expected the same (at_pixels)')
     known = labels != IGNORE
     # uint8 label maps would overflow in the product below
@@ -147,7 +148,7 @@ def match_hungarian(counts: Tensor) -> Tensor:
     Source: Leopart, 2204.13101, "K=21"; Kuhn, The Hungarian method, 1955.
     """
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
-        raise ValueError(f'counts of shape {tuple(counts.shape)}; a one-to-one match expects as '
+        raise WrongValue(f'counts of shape {tuple(counts.shape)}; a one-to-one match expects as '
                          'many clusters as classes (match_many_to_one takes more)')
     overlap = counts.double()
     union = overlap.sum(1, keepdim=True) + overlap.sum(0) - overlap
@@ -186,10 +187,10 @@ def matched_miou(counts: Tensor, classes: Tensor) -> float:
         ValueError: not one class for each cluster; a class outside 0 … C-1; no pixel counted.
     """
     if classes.shape != counts.shape[:1]:
-        raise ValueError(f'classes of shape {tuple(classes.shape)} for counts of shape '
+        raise WrongValue(f'classes of shape {tuple(classes.shape)} for counts of shape '
                          f'{tuple(counts.shape)}; expected one class per cluster')
     if not counts.any():
-        raise ValueError('no pixel is counted; expected images with labelled pixels')
+        raise WrongValue('no pixel is counted; expected images with labelled pixels')
     _below(classes, counts.shape[1], 'a cluster is matched to class')
     # (C, C): predicted and true class
     merged = counts.new_zeros(counts.shape[1], counts.shape[1]).index_add_(0, classes, counts)
@@ -217,7 +218,7 @@ class Clusters:
             ValueError: other than D channels; features that are not finite.
         """
         if features.ndim != 2 or features.shape[1] != self.channels:
-            raise ValueError(f'features of shape {tuple(features.shape)}; expected '
+            raise WrongValue(f'features of shape {tuple(features.shape)}; expected '
                              f'(cells, {self.channels}), as the clusters were fitted')
         _finite(features)
         found = self.pipeline.predict(features.detach().cpu().float().numpy())

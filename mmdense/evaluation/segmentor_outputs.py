@@ -4,6 +4,7 @@ from __future__ import annotations
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from mmdense.mistakes import WrongValue
 from mmdense.outputs import make_output_folder
 
 from .from_config import is_segmentor, where_labelled
@@ -12,7 +13,7 @@ from .from_config import is_segmentor, where_labelled
 def _require_segmentor(cfg: Config, option: str) -> None:
     model = cfg.model.get('module', cfg.model)      # inside of test time augmentation
     if not is_segmentor(Config(dict(model=model))):
-        raise ValueError(f'{option} is of a segmentor, and the config has {model["type"]}; '
+        raise WrongValue(f'{option} is of a segmentor, and the config has {model["type"]}; '
                          'tools/visualize.py draws what a pretrained network sees, and '
                          'tools/evaluate.py --predictions writes what k-NN predicts')
 
@@ -32,7 +33,7 @@ def write_predictions(cfg: Config, folder: str) -> None:
     metrics = [one for one in (given if isinstance(given, (list, tuple)) else [given])
                if str(one.get('type')).endswith('IoUMetric')]
     if not metrics:
-        raise ValueError(f'--out: test_evaluator is {given!r:.100}; expected an IoUMetric, which '
+        raise WrongValue(f'--out: test_evaluator is {given!r:.100}; expected an IoUMetric, which '
                          'writes predictions')
     make_output_folder(folder, '--out')
     loader = where_labelled(cfg.test_dataloader, 'test_dataloader', labels=False)

@@ -9,6 +9,8 @@ from typing import Any
 
 from scipy.stats import spearmanr
 
+from mmdense.mistakes import MissingFile, WrongValue
+
 #: protocol and name of what the signals are compared with
 TARGET = ('linear', 'mIoU')
 #: protocol and name of each signal
@@ -33,7 +35,7 @@ def _entries(content: Any, path: Path) -> Iterator[tuple[str, str, str, Mapping]
                 for layer, numbers in layers.items():
                     yield f"{one['row']}, seed {one['seed']}", layer, protocol, numbers
     else:
-        raise ValueError(f"{path}: neither what tools/evaluate.py --json writes ('results') nor "
+        raise WrongValue(f"{path}: neither what tools/evaluate.py --json writes ('results') nor "
                          "the results.json of tools/run_table.py ('measured')")
 
 
@@ -51,13 +53,13 @@ def read_results(paths: Sequence[str | Path]) -> Measured:
     found: Measured = {}
     for path in map(Path, paths):
         if not path.is_file():
-            raise FileNotFoundError(f'{path}: no such file; expected results of tools/evaluate.py '
-                                    '--json or tools/run_table.py')
+            raise MissingFile(f'{path}: no such file; expected results of tools/evaluate.py '
+                              '--json or tools/run_table.py')
         try:
             entries = list(_entries(json.loads(path.read_text()), path))
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError, TypeError) \
                 as error:
-            raise ValueError(f'{path}: no results of tools/evaluate.py --json or '
+            raise WrongValue(f'{path}: no results of tools/evaluate.py --json or '
                              f'tools/run_table.py ({type(error).__name__}: {error})') from None
         for checkpoint, layer, protocol, numbers in entries:
             for name, value in numbers.items():
@@ -66,7 +68,7 @@ def read_results(paths: Sequence[str | Path]) -> Measured:
                     continue
                 known = found.setdefault(checkpoint, {}).setdefault((layer, protocol, name), value)
                 if known != value:
-                    raise ValueError(f'{path}: {protocol} {name} of {layer} of {checkpoint} is '
+                    raise WrongValue(f'{path}: {protocol} {name} of {layer} of {checkpoint} is '
                                      f'{value}, and {known} in a file before it; expected one '
                                      'evaluation of a checkpoint')
     return found
@@ -122,13 +124,13 @@ def rank_signals(measured: Measured) -> list[dict[str, Any]]:
               if tuple(rest) == TARGET}
     most = max(layers.values(), default=0)
     if most < FEWEST:
-        raise ValueError(f'linear mIoU of {most} checkpoints in a layer, of {len(measured)} '
+        raise WrongValue(f'linear mIoU of {most} checkpoints in a layer, of {len(measured)} '
                          f'in the files; expected at least {FEWEST}: tools/evaluate.py --protocol '
                          'linear …')
     rows = [_row(*key, pairs[key]) for layer in layers for signal in SIGNALS
             if (key := (layer, *signal)) in pairs]
     if not rows:
-        raise ValueError('no signal beside linear mIoU in the files; expected one of '
+        raise WrongValue('no signal beside linear mIoU in the files; expected one of '
                          + ', '.join(' '.join(signal) for signal in SIGNALS))
     return rows
 

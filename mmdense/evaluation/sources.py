@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from mmdense.datasets.dataset_configs import inside, walk
 from mmdense.datasets.transforms.geometric import RandomFlip, RandomResizedCrop
 from mmdense.digests import digest
+from mmdense.mistakes import MissingFile, WrongValue
 from mmdense.random_states import kept_random_state
 
 from .datasets import label_map
@@ -66,7 +67,7 @@ class LabelledImages(Dataset):
         try:
             found = os.stat(path)
         except OSError:
-            raise FileNotFoundError(f'{path}, which the dataset lists, is not there') from None
+            raise MissingFile(f'{path}, which the dataset lists, is not there') from None
         return os.path.abspath(path), found.st_size, found.st_mtime_ns
 
     def __len__(self) -> int:
@@ -108,7 +109,7 @@ class RawImages(Dataset):
         image = sample.get('inputs') if isinstance(sample, dict) else None
         if not isinstance(image, Tensor) or image.ndim != 3:
             got = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
-            raise ValueError(
+            raise WrongValue(
                 f"{type(self.dataset).__name__}: 'inputs' of sample {self.numbers[index]} is "
                 f'{got}; expected one raw image (C, H, W): a pipeline of LoadImageFromFile and '
                 'PackSegInputs, without views')

@@ -10,6 +10,8 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageOps
 
+from mmdense.mistakes import WrongValue
+
 _FRAMES_WITHOUT_SIZE = (0xC4, 0xC8, 0xCC)   # among C0..CF: tables, not start of frame
 _PNG_END = b'IEND\xaeB`\x82'
 TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
@@ -18,7 +20,7 @@ _TIFF_ERRORS = (tifffile.TiffFileError, ValueError, OSError, KeyError, IndexErro
                 zlib.error, MemoryError, ImportError)
 
 
-class BandError(ValueError):
+class BandError(WrongValue):
     """The file is whole, but does not hold what was asked for; the message says what it holds."""
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from mmdense.mistakes import WrongValue
+
 from .decoding import TIFF_STARTS
 
 #: pixels of an image, unless LoadImage says more: 100 megapixels, 300 MB as colours of 8 bits
@@ -28,9 +30,9 @@ def array_header(data: bytes) -> tuple[tuple[int, ...], np.dtype, int]:
         shape, _, kind = read(stream)
     except Exception as error:      # numpy evaluates the header: any kind of error
         reason = str(error).partition(';')[0][:100]
-        raise ValueError(f'is truncated, damaged or no image: broken header ({reason})') from None
+        raise WrongValue(f'is truncated, damaged or no image: broken header ({reason})') from None
     if any(length < 0 for length in shape):
-        raise ValueError(f'is damaged or no image: declares the shape {shape}')
+        raise WrongValue(f'is damaged or no image: declares the shape {shape}')
     return shape, kind, len(data) - stream.tell()
 
 
@@ -48,7 +50,7 @@ def declared_pixels(data: bytes, array_file: bool = False) -> int | None:
         shape, kind, there = array_header(data)
         needed = int(np.prod(shape, dtype=object)) * kind.itemsize
         if not kind.hasobject and needed > there:
-            raise ValueError(f'is truncated, damaged or no image: declares an array {shape} of '
+            raise WrongValue(f'is truncated, damaged or no image: declares an array {shape} of '
                              f'{kind}, {needed:,} bytes, and has {there:,}')
         return int(np.prod(shape[:2], dtype=object))
     try:

@@ -10,6 +10,7 @@ import tifffile
 from PIL import Image
 
 from mmdense.files import read_regular
+from mmdense.mistakes import WrongValue
 
 from .decoding import BandError, decode, image_pages, noted_shape
 from .image_size import MAX_PIXELS, wrong_size
@@ -22,7 +23,7 @@ IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.g
 Range = tuple[float, float]
 
 
-class ImageReadError(ValueError):
+class ImageReadError(WrongValue):
     """An image file that cannot be used; the message names the file and what was expected."""
 
 
@@ -186,7 +187,7 @@ def _check_ranges(channels: int, value_range: Range | Sequence[Range] | None,
                   percentiles: Range | None) -> None:
     """Raise ValueError if a range is not valid."""
     if value_range and percentiles:
-        raise ValueError(f'LoadImage: value_range={value_range} and percentiles={percentiles}; '
+        raise WrongValue(f'LoadImage: value_range={value_range} and percentiles={percentiles}; '
                          'expected one of them')
     for name, value, count in (('value_range', value_range, channels),
                                ('percentiles', percentiles, 1)):
@@ -202,7 +203,7 @@ def _check_ranges(channels: int, value_range: Range | Sequence[Range] | None,
         if not fits:
             among = ' from 0 to 100' if name == 'percentiles' else ', or one pair for each of ' \
                 f'the {channels} channels'
-            raise ValueError(f'LoadImage: {name}={value!r}; expected (low, high), low below high'
+            raise WrongValue(f'LoadImage: {name}={value!r}; expected (low, high), low below high'
                              + among)
 
 
@@ -211,10 +212,10 @@ def check_options(channels: int = 3, value_range: Range | Sequence[Range] | None
                   page: int | None = None, max_pixels: int = MAX_PIXELS) -> None:
     """Raise ``ValueError`` unless :func:`read_image` can be called with these settings."""
     if not isinstance(channels, int) or channels < 1:
-        raise ValueError(f'LoadImage: channels={channels!r}; expected a whole number from 1')
+        raise WrongValue(f'LoadImage: channels={channels!r}; expected a whole number from 1')
     if page is not None and (not isinstance(page, int) or page < 0):
-        raise ValueError(f'LoadImage: page={page!r}; expected None or a whole number from 0')
+        raise WrongValue(f'LoadImage: page={page!r}; expected None or a whole number from 0')
     if not isinstance(max_pixels, int) or max_pixels < 1:
-        raise ValueError(f'LoadImage: max_pixels={max_pixels!r}; expected a whole number from '
+        raise WrongValue(f'LoadImage: max_pixels={max_pixels!r}; expected a whole number from '
                          '1')
     _check_ranges(channels, value_range, percentiles)

@@ -7,6 +7,7 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import MODELS
 from mmdense.structures import Views, ViewSample, stack_images
 
@@ -31,7 +32,7 @@ class ViewsPreprocessor(BaseDataPreprocessor):
                  channels_last: bool = False, non_blocking: bool = False) -> None:
         super().__init__(non_blocking)
         if len(mean) != len(std) or not mean or min(std) <= 0:
-            raise ValueError(f'ViewsPreprocessor: mean={list(mean)} and std={list(std)} must have '
+            raise WrongValue(f'ViewsPreprocessor: mean={list(mean)} and std={list(std)} must have '
                              'one number a channel each, std above 0')
         self.register_buffer('mean', torch.tensor(mean).float().view(1, -1, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).float().view(1, -1, 1, 1), persistent=False)
@@ -46,7 +47,7 @@ class ViewsPreprocessor(BaseDataPreprocessor):
         """
         channels = images.shape[1]
         if channels != self.mean.numel():
-            raise ValueError(
+            raise WrongValue(
                 f'images have {channels} channels, but mean has {self.mean.numel()} numbers '
                 f'{self.mean.flatten().tolist()} and std {self.std.numel()} '
                 f'{self.std.flatten().tolist()}: give the data_preprocessor one of each a channel')
@@ -74,7 +75,7 @@ class ViewsPreprocessor(BaseDataPreprocessor):
         """
         samples = data.get('data_samples')
         if isinstance(samples, list) and samples and isinstance(samples[0], ViewSample):
-            raise ValueError('ViewsPreprocessor: the views of a batch come image by image, a file '
+            raise WrongValue('ViewsPreprocessor: the views of a batch come image by image, a file '
                              "descriptor for each of their tensors: set collate_fn=dict("
                              "type='mmdense.collate_views') in the data loader")
         inputs = self.cast_data(data['inputs'])

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from mmdense.mistakes import WrongValue
+
 
 def _proportional(height: int, width: int, image: torch.Size) -> bool:
     """Return whether a map's sides are those of an image (H, W), divided, to one cell."""
@@ -53,12 +55,12 @@ def choose_map(backbone: nn.Module, maps: Tensor | Sequence[Tensor], index: int)
     if isinstance(maps, Tensor):
         maps, index = [maps], 0
     if not -len(maps) <= index < len(maps):
-        raise ValueError(f'out_index={index}: {name} gives {len(maps)} map(s); '
+        raise WrongValue(f'out_index={index}: {name} gives {len(maps)} map(s); '
                          "choose one of these or set the backbone's out_indices")
     chosen = maps[index]
     if not isinstance(chosen, Tensor) or chosen.ndim != 4:
         shape = tuple(chosen.shape) if isinstance(chosen, Tensor) else type(chosen).__name__
-        raise ValueError(f'{name} gives {shape}, a map (B, C, h, w) is needed: a vision '
+        raise WrongValue(f'{name} gives {shape}, a map (B, C, h, w) is needed: a vision '
                          "transformer of mmpretrain needs out_type='featmap', one of timm "
                          'features_only=True')
     return chosen

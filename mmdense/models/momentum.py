@@ -14,6 +14,8 @@ from mmengine.logging import MessageHub, print_log
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmdense.mistakes import WrongValue
+
 from .split_batch_norm import split_batch_norm
 
 
@@ -112,10 +114,10 @@ class MomentumTwin(nn.Module):
                  end_momentum: float | None = None, bn: str = 'shuffle') -> None:
         super().__init__()
         if not 0.5 <= momentum <= 1:
-            raise ValueError(f'twin momentum {momentum}: expected 0.5 to 1 in the papers\' sense '
+            raise WrongValue(f'twin momentum {momentum}: expected 0.5 to 1 in the papers\' sense '
                              '(0.999 keeps 99.9 % of the old weights; mmengine writes that 0.001)')
         if bn not in ('shuffle', 'split', 'plain'):
-            raise ValueError(f"twin bn={bn!r}: expected 'shuffle', 'split' or 'plain'")
+            raise WrongValue(f"twin bn={bn!r}: expected 'shuffle', 'split' or 'plain'")
         self.momentum, self.end_momentum = momentum, end_momentum
         for name, module in online.items():
             follower = copy.deepcopy(module).requires_grad_(False)

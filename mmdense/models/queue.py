@@ -8,6 +8,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmdense.gathering import gather_rows
+from mmdense.mistakes import WrongValue
 
 #: image index of a slot that no key was ever written to
 EMPTY = -2
@@ -35,7 +36,7 @@ class FeatureQueue(nn.Module):
         super().__init__()
         self.init = init
         if init not in ('random', 'empty') or size < 0:
-            raise ValueError(f"queue needs size >= 0 and init 'random' or 'empty', got size={size}"
+            raise WrongValue(f"queue needs size >= 0 and init 'random' or 'empty', got size={size}"
                              f' and init={init!r}')
         self.register_buffer('keys', torch.empty(size, dim))
         self.register_buffer('index', torch.empty(size, dtype=torch.long))
@@ -83,7 +84,7 @@ class FeatureQueue(nn.Module):
             return
         count = len(keys) * world_size
         if count > size:
-            raise ValueError(
+            raise WrongValue(
                 f'queue.size={size} is less than the {count} keys of one step ({len(keys)} images '
                 f'in each of {world_size} process(es)), so some would never become negatives; set '
                 f'model.queue.size to {count} or more, or to 0 for no queue, or train_dataloader.'

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from mmdense.cells import at_pixels
+from mmdense.mistakes import WrongValue
 
 #: counts of pixels held at once, int32
 COUNTS = 2 ** 24
@@ -22,7 +23,7 @@ def compact_ids(regions: Tensor) -> tuple[Tensor, Tensor]:
     """
     lowest, highest = (int(x) for x in regions.aminmax()) if regions.numel() else (0, 0)
     if lowest < 0:
-        raise ValueError(f'region id {lowest}: expected ids of at least 0, where 0 is no region')
+        raise WrongValue(f'region id {lowest}: expected ids of at least 0, where 0 is no region')
     if highest > TABLE_IDS:
         padded = torch.cat([regions.new_zeros(1), regions.flatten()])
         ids, places = padded.unique(return_inverse=True)
@@ -51,7 +52,7 @@ def cells_by_majority(regions: Tensor, h: int, w: int, highest: int | None = Non
         ValueError: not (B, H, W), an id below 0, or h or w below 1.
     """
     if regions.ndim != 3 or min(h, w) < 1:
-        raise ValueError(f'regions {tuple(regions.shape)} to {h} x {w} cells: expected (B, H, W) '
+        raise WrongValue(f'regions {tuple(regions.shape)} to {h} x {w} cells: expected (B, H, W) '
                          'and at least one cell')
     regions = regions.long()
     if highest is None or highest > COUNTED_IDS:
@@ -106,7 +107,7 @@ def weighted_pool(features: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """
     if (features.ndim != 4 or weights.ndim != 4 or len(features) != len(weights)
             or features.shape[2:] != weights.shape[2:]):
-        raise ValueError(f'features {tuple(features.shape)} and weights {tuple(weights.shape)}: '
+        raise WrongValue(f'features {tuple(features.shape)} and weights {tuple(weights.shape)}: '
                          'expected (B, C, h, w) and (B, R, h, w)')
     with torch.autocast(features.device.type, enabled=False):
         features = features.to(torch.promote_types(features.dtype, torch.float32)).flatten(2)
@@ -130,7 +131,7 @@ def masked_pool(features: Tensor, cells: Tensor, ids: Tensor) -> tuple[Tensor, T
         ValueError: batch or sizes of the maps differ.
     """
     if cells.ndim != 3 or ids.ndim != 2 or len(cells) != len(ids):
-        raise ValueError(f'cells {tuple(cells.shape)} and ids {tuple(ids.shape)}: expected '
+        raise WrongValue(f'cells {tuple(cells.shape)} and ids {tuple(ids.shape)}: expected '
                          '(B, h, w) and (B, R)')
     wanted = ids[:, :, None, None]
     return weighted_pool(features, (cells[:, None] == wanted) & (wanted != 0))

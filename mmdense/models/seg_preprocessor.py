@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from mmseg.models import SegDataPreProcessor
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import MODELS
 
 
@@ -26,7 +27,7 @@ class MultibandSegDataPreProcessor(SegDataPreProcessor):
     def __init__(self, mean: Sequence[float], std: Sequence[float], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if len(mean) != len(std) or not mean or min(std) <= 0:
-            raise ValueError(f'MultibandSegDataPreProcessor: mean={list(mean)} and std={list(std)} '
+            raise WrongValue(f'MultibandSegDataPreProcessor: mean={list(mean)} and std={list(std)} '
                              'must have one number per band, std above 0')
         self._enable_normalize = True
         self.register_buffer('mean', torch.tensor(mean).float().view(-1, 1, 1), persistent=False)
@@ -36,7 +37,7 @@ class MultibandSegDataPreProcessor(SegDataPreProcessor):
         """Return ``inputs`` (B, C, H, W) float32 and ``data_samples``, on the device."""
         bands = data['inputs'][0].shape[0]
         if bands != self.mean.numel():
-            raise ValueError(f'images have {bands} bands, but mean and std have '
+            raise WrongValue(f'images have {bands} bands, but mean and std have '
                              f'{self.mean.numel()} numbers: give the data_preprocessor one of each '
                              'per band (tools/check.py measures them)')
         return super().forward(data, training)

@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmdense.mistakes import WrongValue
+
 
 def largest_divisor(number: int, limit: int) -> int:
     """Return the largest divisor of ``number`` that is at most ``limit``."""
@@ -23,7 +25,7 @@ class SplitBatchNorm(_BatchNorm):
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.ndim < 2:
-            raise ValueError(f'expected (B, C, …), got shape {tuple(input.shape)}')
+            raise WrongValue(f'expected (B, C, …), got shape {tuple(input.shape)}')
 
     def forward(self, input: Tensor) -> Tensor:
         groups = largest_divisor(len(input), min(self.groups, max(len(input) // 2, 1)))

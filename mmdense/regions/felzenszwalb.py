@@ -7,6 +7,8 @@ from numbers import Real
 import cv2
 import numpy as np
 
+from mmdense.mistakes import WrongValue
+
 from .region_checks import check_image, pixels_of
 
 
@@ -46,12 +48,12 @@ def felzenszwalb(image: np.ndarray, scale: float = 1000, sigma: float = 0.8,
     image = check_image(image, 'felzenszwalb')
     for name, value in (('scale', scale), ('sigma', sigma)):
         if not (isinstance(value, Real) and math.isfinite(value) and value >= 0):
-            raise ValueError(f'felzenszwalb: {name}={value!r}; expected a number from 0')
+            raise WrongValue(f'felzenszwalb: {name}={value!r}; expected a number from 0')
     area = pixels_of(min_size, image.shape[0] * image.shape[1], 'felzenszwalb: min_size')
     from .felzenszwalb_kernel import MAX_PIXELS, partition  # numba takes a second to import
     height, width = image.shape[:2]
     if height * width >= MAX_PIXELS:
-        raise ValueError(f'felzenszwalb: an image of {width}x{height}; expected fewer than '
+        raise WrongValue(f'felzenszwalb: an image of {width}x{height}; expected fewer than '
                          f'{MAX_PIXELS} pixels')
     blurred = _blur(np.ascontiguousarray(image) / 255.0, float(sigma))
     return partition(blurred, scale / 255.0, area).reshape(height, width)

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from mmdense.files import read_regular, write_whole
+from mmdense.mistakes import MissingFile, WrongValue
 
 from .region_checks import check_ids, compact_regions
 
@@ -28,11 +29,11 @@ _PNG_OPTIONS = (cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE,
                 cv2.IMWRITE_PNG_COMPRESSION, 9)
 
 
-class RegionFileError(ValueError):
+class RegionFileError(WrongValue):
     """A region file that cannot be used; the message names the file and what was expected."""
 
 
-class _WrongSize(ValueError):
+class _WrongSize(WrongValue):
     """The header declares another size than the image's, or more than anything of use has."""
 
 
@@ -53,10 +54,10 @@ def write_regions(path: str | os.PathLike, regions: np.ndarray) -> None:
     """
     suffix = Path(path).suffix
     if suffix not in FORMATS:
-        raise ValueError(f'{path}: region files end in {" or ".join(FORMATS)}')
+        raise WrongValue(f'{path}: region files end in {" or ".join(FORMATS)}')
     low, high = int(regions.min(initial=0)), int(regions.max(initial=0))
     if low < 0 or high > FORMATS[suffix]:
-        raise ValueError(f'{path}: region ids {low}..{high}; a {suffix[1:]} file holds '
+        raise WrongValue(f'{path}: region ids {low}..{high}; a {suffix[1:]} file holds '
                          f'0..{FORMATS[suffix]}, more go into a .npz file')
     write_whole(_encode(regions, suffix), path)
 
@@ -105,12 +106,12 @@ def _decode_npz(data: bytes, size: tuple[int, int] | None) -> np.ndarray:
                     else np.lib.format.read_array_header_2_0)
             shape, _, kind = read(member)
         if len(shape) != 2 or kind.kind not in 'iub':
-            raise ValueError(f'an array of shape {shape} and type {kind}')
+            raise WrongValue(f'an array of shape {shape} and type {kind}')
         _check_declared(*shape, size)
         with archive.open(f'{NPZ_KEY}.npy') as member:
             ids = np.lib.format.read_array(member, allow_pickle=False)
             if member.read(1):      # the end of a member is where zipfile compares its checksum
-                raise ValueError('more bytes than its header says')
+                raise WrongValue('more bytes than its header says')
     return ids
 
 
@@ -129,7 +130,7 @@ def _decode_grey_png(data: bytes) -> np.ndarray | None:
     inflate = zlib.decompressobj()
     content = inflate.decompress(packed, height * bytes_a_row + 1)      # never more than one over
     if not inflate.eof or len(content) != height * bytes_a_row:
-        raise ValueError(f'{len(content)} bytes of pixels for {width}x{height} of them')
+        raise WrongValue(f'{len(content)} bytes of pixels for {width}x{height} of them')
     rows = np.frombuffer(content, np.uint8).reshape(height, bytes_a_row)
     if rows[:, 0].any():                                                    # filtered
         return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -152,9 +153,9 @@ def _decode(data: bytes, suffix: str, size: tuple[int, int] | None) -> np.ndarra
     image.verify()                                  # the checksums; the image is read anew
     image = Image.open(io.BytesIO(data))
     if image.mode not in _PNG_MODES:
-        raise ValueError(f'is a colour image (mode {image.mode})')
+        raise WrongValue(f'is a colour image (mode {image.mode})')
     if image.mode == 'L' and image.format == 'PNG' and data[24] != 8:
-        raise ValueError(f'has {data[24]} bits a pixel, which are scaled when they are read')
+        raise WrongValue(f'has {data[24]} bits a pixel, which are scaled when they are read')
     # ids are a palette's indices, not its colours
     return np.array(image)
 
@@ -176,7 +177,7 @@ def read_ids(path: str | os.PathLike, size: tuple[int, int] | None = None) -> np
     try:
         data = read_regular(path)
     except FileNotFoundError:
-        raise FileNotFoundError(f'{path}: no such region file') from None
+        raise MissingFile(f'{path}: no such region file') from None
     except OSError as reason:
         raise RegionFileError(f'{path}: cannot be read ({reason.strerror}); {expected}') from None
     try:
@@ -231,7 +232,7 @@ def region_stem(image: str | os.PathLike, images: str | os.PathLike,
     if relative == image or os.pardir in relative or os.path.isabs(relative):
         relative = os.path.relpath(os.path.abspath(image), os.path.abspath(images))
     if relative.split(os.sep)[0] == os.pardir:
-        raise ValueError(f'{image} is not below {images}, the folder of images that the region '
+        raise WrongValue(f'{image} is not below {images}, the folder of images that the region '
                          f'files in {folder} are of')
     return os.path.splitext(os.path.join(folder, relative))[0]
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from mmdense.files import LOCK, locked, remove_partials, write_whole
 from mmdense.images.reading import ImageReadError, check_options, image_size, read_image
+from mmdense.mistakes import LostWorker, WrongValue
 from mmdense.parallel import map_in_processes
 
 from .files import FORMATS, RegionFileError, read_regions, region_file, write_regions
@@ -55,10 +56,10 @@ def settings_of(method: str, options: dict[str, Any], suffix: str,
     """
     unknown = sorted({*(load or {})} - LOAD)
     if unknown:
-        raise ValueError(f'images are read by {", ".join(sorted(LOAD))}, not by {unknown[0]!r}')
+        raise WrongValue(f'images are read by {", ".join(sorted(LOAD))}, not by {unknown[0]!r}')
     check_options(**(load or {}))
     if suffix not in FORMATS:
-        raise ValueError(f'region files end in {" or ".join(FORMATS)}, not in {suffix!r}')
+        raise WrongValue(f'region files end in {" or ".join(FORMATS)}, not in {suffix!r}')
     settings = dict(method=method, options=resolve_options(method, options), suffix=suffix)
     if load:
         settings['load'] = load
@@ -88,7 +89,7 @@ def claim_folder(out: str | Path, settings: dict[str, Any], images: str | Path) 
     sidecar = out / SIDECAR
     if not sidecar.exists():
         if out.is_dir() and any(path.suffix in FORMATS for path in out.rglob('*')):
-            raise ValueError(f'{out} holds {" or ".join(FORMATS)} files, but no {SIDECAR} that '
+            raise WrongValue(f'{out} holds {" or ".join(FORMATS)} files, but no {SIDECAR} that '
                              'says how they were made; choose another folder')
         note = settings | dict(images=os.path.realpath(images))
         write_whole(json.dumps(note, indent=1).encode(), sidecar)
@@ -96,14 +97,14 @@ def claim_folder(out: str | Path, settings: dict[str, Any], images: str | Path) 
     try:
         there = json.loads(sidecar.read_bytes())
     except ValueError:
-        raise ValueError(f'{sidecar} is damaged: it should be JSON that says how the region files '
+        raise WrongValue(f'{sidecar} is damaged: it should be JSON that says how the region files '
                          'beside it were made; choose another folder') from None
     source = there.pop('images', None) if isinstance(there, dict) else None
     if there != settings:
-        raise ValueError(f'{out} holds regions made with other settings: {json.dumps(there)}; '
+        raise WrongValue(f'{out} holds regions made with other settings: {json.dumps(there)}; '
                          f'asked for: {json.dumps(settings)}. Choose another folder')
     if source is not None and source != os.path.realpath(images):
-        raise ValueError(f'{out} holds regions of the images in {source}, not of those in '
+        raise WrongValue(f'{out} holds regions of the images in {source}, not of those in '
                          f'{os.path.realpath(images)}. Choose another folder; if it is the images '
                          f'that moved, change "images" in {sidecar}')
 
@@ -151,13 +152,13 @@ def _make_file(image: str, images: str, out: str, settings: dict[str, Any]) -> M
 
 def _check_names(files: Sequence[str], images: str, out: str, suffix: str) -> None:
     if Path(out).resolve().is_relative_to(Path(images).resolve()):
-        raise ValueError(f'{out} lies in {images}: its region files would be taken for images; '
+        raise WrongValue(f'{out} lies in {images}: its region files would be taken for images; '
                          'choose a folder outside')
     seen: dict[Path, str] = {}
     for file in files:
         path = region_file(file, images, out, suffix)
         if path in seen:
-            raise ValueError(f'{seen[path]} and {file} would both get {path}; give one of them '
+            raise WrongValue(f'{seen[path]} and {file} would both get {path}; give one of them '
                              'another name')
         seen[path] = file
 
@@ -207,8 +208,8 @@ def make_folder(images: str, files: Sequence[str], out: str, method: str = 'fh',
                 found.append(made)
                 on_image(made)
     except ChildProcessError as error:
-        raise ChildProcessError(f'{error}. What is written stays, and the same command goes on '
-                                'from there') from None
+        raise LostWorker(f'{error}. What is written stays, and the same command goes on '
+                         'from there') from None
     return found
 
 

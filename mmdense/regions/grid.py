@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmdense.mistakes import WrongValue
+
 from .region_checks import check_image
 
 
@@ -20,7 +22,7 @@ def grid_shape(cells: int | Sequence[int]) -> tuple[int, int]:
             return int(rows), int(columns)
     except (TypeError, ValueError, OverflowError):
         pass
-    raise ValueError(f'grid: cells={cells!r}; expected a whole number from 1, or two of them '
+    raise WrongValue(f'grid: cells={cells!r}; expected a whole number from 1, or two of them '
                      '(rows, columns)')
 
 
@@ -40,7 +42,7 @@ def grid_regions(image: np.ndarray, cells: int | Sequence[int] = 5) -> np.ndarra
     height, width = check_image(image, 'grid').shape[:2]
     rows, columns = grid_shape(cells)
     if rows > height or columns > width:
-        raise ValueError(f'grid: cells={cells!r} in an image of {width}x{height} pixels; expected '
+        raise WrongValue(f'grid: cells={cells!r} in an image of {width}x{height} pixels; expected '
                          'at most one cell per pixel')
     down = np.arange(height) * rows // height
     across = np.arange(width) * columns // width

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from mmdense.mistakes import WrongValue
+
 from .felzenszwalb import felzenszwalb
 from .grid import grid_regions, grid_shape
 from .skimage_segmenters import SEGMENTERS, skimage_regions
@@ -25,7 +27,7 @@ def _known_options(method: str, options: dict[str, Any]) -> dict[str, Any]:
         ValueError: an unknown method or option.
     """
     if method not in METHODS:
-        raise ValueError(f'region method {method!r}; expected one of {", ".join(METHODS)}')
+        raise WrongValue(f'region method {method!r}; expected one of {", ".join(METHODS)}')
     if method in SEGMENTERS:
         return {}                       # skimage_regions looks for itself
     known = {name: parameter.default
@@ -33,7 +35,7 @@ def _known_options(method: str, options: dict[str, Any]) -> dict[str, Any]:
              if name != 'image'}
     unknown = sorted(set(options) - set(known))
     if unknown:
-        raise ValueError(f'region method {method!r} has no option {", ".join(unknown)}; '
+        raise WrongValue(f'region method {method!r} has no option {", ".join(unknown)}; '
                          f'expected some of {", ".join(known)}')
     return known
 

@@ -5,6 +5,8 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from mmdense.mistakes import WrongValue
+
 
 def check_image(image: np.ndarray, method: str) -> np.ndarray:
     """Return ``image`` as (H, W, C).
@@ -13,7 +15,7 @@ def check_image(image: np.ndarray, method: str) -> np.ndarray:
         ValueError: it is not uint8, has no pixels, or has another number of axes than 2 or 3.
     """
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or 0 in image.shape:
-        raise ValueError(f'{method}: an image of shape {image.shape} and type {image.dtype}; '
+        raise WrongValue(f'{method}: an image of shape {image.shape} and type {image.dtype}; '
                          'expected (H, W) or (H, W, C) of uint8')
     return image if image.ndim == 3 else image[..., None]
 
@@ -28,17 +30,17 @@ def pixels_of(size: int | float, area: int, name: str) -> int:
         return int(size)
     if isinstance(size, Real) and 0 < size < 1:
         return max(1, round(size * area))
-    raise ValueError(f'{name}={size!r}; expected pixels (a whole number from 0), or a share of the '
+    raise WrongValue(f'{name}={size!r}; expected pixels (a whole number from 0), or a share of the '
                      "image's area (a float between 0 and 1)")
 
 
 def check_ids(ids: np.ndarray, name: str) -> None:
     """Raise ``ValueError`` unless ``ids`` is (H, W) of whole numbers from 0."""
     if ids.ndim != 2 or ids.dtype.kind not in 'iub':
-        raise ValueError(f'{name} of shape {ids.shape} and type {ids.dtype}; expected (H, W) of '
+        raise WrongValue(f'{name} of shape {ids.shape} and type {ids.dtype}; expected (H, W) of '
                          'whole numbers')
     if ids.dtype.kind == 'i' and ids.size and ids.min() < 0:
-        raise ValueError(f'{name}: {ids.min()} among them; expected whole numbers from 0')
+        raise WrongValue(f'{name}: {ids.min()} among them; expected whole numbers from 0')
 
 
 def compact_regions(regions: np.ndarray) -> np.ndarray:

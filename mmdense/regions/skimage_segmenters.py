@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from mmdense.mistakes import WrongValue
+
 from .region_checks import check_image, compact_regions
 
 #: names in ``skimage.segmentation`` that need nothing but an image
@@ -29,7 +31,7 @@ def skimage_regions(image: np.ndarray, name: str, **options: Any) -> np.ndarray:
         ValueError: an unknown name, or options or an image that the function does not take.
     """
     if name not in SEGMENTERS:
-        raise ValueError(f'{name!r} is no segmenter; expected one of {", ".join(SEGMENTERS)}')
+        raise WrongValue(f'{name!r} is no segmenter; expected one of {", ".join(SEGMENTERS)}')
     image = check_image(image, name)
     from skimage import color, filters, segmentation  # takes a moment to import
     if image.shape[2] == 3 and name == 'watershed':
@@ -41,6 +43,6 @@ def skimage_regions(image: np.ndarray, name: str, **options: Any) -> np.ndarray:
     try:
         regions = getattr(segmentation, name)(image, **options)
     except TypeError as reason:
-        raise ValueError(f'{name}: {reason}; got the options {options}, expected those of '
+        raise WrongValue(f'{name}: {reason}; got the options {options}, expected those of '
                          f'skimage.segmentation.{name}') from reason
     return compact_regions(regions - regions.min() + 1)     # some count from 0, some from 1

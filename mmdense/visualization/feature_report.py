@@ -14,6 +14,7 @@ from mmdense.datasets.samplers import SampleIndex
 from mmdense.datasets.source import with_source
 from mmdense.datasets.transforms.multiview import box_iou
 from mmdense.evaluation.features import FrozenEncoder
+from mmdense.mistakes import WrongValue
 from mmdense.models.matching.geometry import cell_centres, cell_coordinates, visible_in
 from mmdense.random_states import kept_random_state
 from mmdense.structures import ViewSample
@@ -57,7 +58,7 @@ def overlapping_views(dataset: Sequence[dict], index: int) -> dict:
     """
     draws = [dataset[SampleIndex(index, 0, position)] for position in range(DRAWS)]
     if 'boxes' not in draws[0]['data_samples']:
-        raise ValueError(f'the dataset ({type(dataset).__name__}) gives '
+        raise WrongValue(f'the dataset ({type(dataset).__name__}) gives '
                          f'{type(draws[0]["data_samples"]).__name__}, no views to draw; expected '
                          'a pipeline of pretraining, which ends in mmdense.PackViews')
     boxes = [draw['data_samples'].boxes.tolist() for draw in draws]
@@ -100,7 +101,7 @@ def evenly(dataset: Sequence[dict], num_images: int) -> list[int]:
         ValueError: it is empty.
     """
     if not len(dataset):
-        raise ValueError('there are no images to draw')
+        raise WrongValue('there are no images to draw')
     count = min(num_images, len(dataset))
     return [number * len(dataset) // count for number in range(count)]
 
@@ -160,7 +161,7 @@ def draw_similarity(image: np.ndarray, maps: Tensor, cell: tuple[float, float] |
     height, width = image.shape[:2]
     x, y = (width / 2, height / 2) if cell is None else (side * scale for side in cell)
     if not (0 <= x < width and 0 <= y < height):
-        raise ValueError(f'cell {cell} is outside {name} of {round(width / scale)} x '
+        raise WrongValue(f'cell {cell} is outside {name} of {round(width / scale)} x '
                          f'{round(height / scale)} pixels')
     row, column = int(y / height * maps.shape[1]), int(x / width * maps.shape[2])
     centre = _centres(maps, width, height)[row * maps.shape[2] + column].tolist()

@@ -7,6 +7,8 @@ from pathlib import Path
 from mmcv.transforms import LoadAnnotations
 from mmengine.dataset import Compose
 
+from mmdense.mistakes import MissingFile, WrongValue
+
 
 class ImageFiles:
     """Image files through a pretraining pipeline, as a dataset.
@@ -19,12 +21,12 @@ class ImageFiles:
     def __init__(self, files: Sequence[str], pipeline: list[dict] | None) -> None:
         for file in files:
             if not Path(file).is_file():
-                raise FileNotFoundError(f'--images {file}: no such file')
+                raise MissingFile(f'--images {file}: no such file')
         if pipeline is None:
-            raise ValueError('train_dataloader.dataset has no pipeline for --images')
+            raise WrongValue('train_dataloader.dataset has no pipeline for --images')
         self.files, self.pipeline = files, Compose(pipeline)
         if any(isinstance(step, LoadAnnotations) for step in self.pipeline.transforms):
-            raise ValueError(f"--images {' '.join(files)}: the config's pipeline loads labels, "
+            raise WrongValue(f"--images {' '.join(files)}: the config's pipeline loads labels, "
                              'which image files do not have; leave --images away to draw images '
                              "of the config's dataset, or take a config without LoadAnnotations")
 

@@ -13,6 +13,7 @@ import matplotlib
 
 from mmdense.errors import run_command
 from mmdense.files import whole_file
+from mmdense.mistakes import MissingFile, WrongValue
 from mmdense.outputs import check_output_file
 
 matplotlib.use('Agg')
@@ -37,18 +38,18 @@ def read_curve(path: Path, key: str) -> tuple[list[int], list[float]]:
         ValueError: a line is no JSON, or no line has the key.
     """
     if not path.is_file():
-        raise FileNotFoundError(f'{path}: no such log; a run writes '
-                                'WORK_DIR/<time>/vis_data/scalars.json')
+        raise MissingFile(f'{path}: no such log; a run writes '
+                          'WORK_DIR/<time>/vis_data/scalars.json')
     entries = []
     for number, line in enumerate(path.read_text().splitlines(), 1):
         try:
             entries.append(json.loads(line))
         except json.JSONDecodeError:
-            raise ValueError(f'{path}, line {number}: expected one JSON object per line') from None
+            raise WrongValue(f'{path}, line {number}: expected one JSON object per line') from None
     found = [(entry['step'], entry[key]) for entry in entries if key in entry and 'step' in entry]
     if not found:
         names = sorted({name for entry in entries for name in entry})
-        raise ValueError(f'{path}: nothing logged as {key!r}; there are {", ".join(names)}')
+        raise WrongValue(f'{path}: nothing logged as {key!r}; there are {", ".join(names)}')
     steps, values = zip(*found, strict=True)
     return list(steps), list(values)
 
@@ -59,7 +60,7 @@ def main() -> None:
     names = args.legend or [key if len(args.json_logs) == 1 else f'{path.parent}: {key}'
                             for path, key in curves]
     if len(names) != len(curves):
-        raise ValueError(f'--legend has {len(names)} names for {len(curves)} curves')
+        raise WrongValue(f'--legend has {len(names)} names for {len(curves)} curves')
     figure, axes = plt.subplots(figsize=(6, 3.5))
     for (path, key), name in zip(curves, names, strict=True):
         axes.plot(*read_curve(path, key), label=name)

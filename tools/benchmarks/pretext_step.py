@@ -35,6 +35,7 @@ from mmdense.engine.forward_count_hook import backbones_of
 from mmdense.engine.options import add_config_options
 from mmdense.engine.run_config import load_config
 from mmdense.errors import run_command
+from mmdense.mistakes import WrongValue
 from mmdense.models.random_batch import random_batch
 from mmdense.models.selfsup import DenseCL, DenseSSL
 from mmdense.models.selfsup.base import build
@@ -57,7 +58,7 @@ def build_method(cfg: Config, path: str) -> DenseSSL:
         cfg.model.twin.bn = 'plain'
     model = revert_sync_batchnorm(build(cfg.model))
     if not isinstance(model, DenseSSL):
-        raise ValueError(f'{path}: {type(model).__name__} is no method of mmdense, whose `bare` '
+        raise WrongValue(f'{path}: {type(model).__name__} is no method of mmdense, whose `bare` '
                          'this compares with')
     return model
 
@@ -71,11 +72,11 @@ def build_peer(ours: DenseSSL, cfg: Config, batch: int) -> nn.Module:
     import mmpretrain.models  # noqa: F401
     from mmpretrain.registry import MODELS
     if type(ours) is not DenseCL:
-        raise ValueError(f'--peer: mmpretrain has no {type(ours).__name__} to compare with; '
+        raise WrongValue(f'--peer: mmpretrain has no {type(ours).__name__} to compare with; '
                          'expected a config of DenseCL')
     size = len(ours.contrast.queue.keys)
     if size % batch:
-        raise ValueError(f'--peer: model.queue.size={size} is no multiple of --batch {batch}, '
+        raise WrongValue(f'--peer: model.queue.size={size} is no multiple of --batch {batch}, '
                          'which mmpretrain needs')
     channels, hidden = (ours.projector.layers[0].in_features, ours.projector.layers[0].out_features)
     peer = MODELS.build(dict(

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmdense.digests import file_digest
 from mmdense.evaluation.from_config import is_segmentor
 from mmdense.files import LOCK, locked
+from mmdense.mistakes import MissingFile, WrongValue
 
 from .running import run_chains, run_logged
 from .step import Settings, Step
@@ -27,16 +28,16 @@ def check_finetuning(cfg: Config, name: str, checkpoint: str) -> None:
         ValueError: it is not of a segmentor, or its backbone takes no checkpoint.
     """
     if not is_segmentor(cfg):
-        raise ValueError(f"finetune needs a segmentor's config, and {name} is of "
+        raise WrongValue(f"finetune needs a segmentor's config, and {name} is of "
                          f'{cfg.model["type"]}; configs/finetune/ has some')
     start = cfg.model.get('backbone', {}).get('init_cfg') or {}
     if not str(dict(start).get('type')).endswith('PretrainedBackbone'):
-        raise ValueError(f'finetune needs a backbone that takes a checkpoint, and {name} has '
+        raise WrongValue(f'finetune needs a backbone that takes a checkpoint, and {name} has '
                          f'model.backbone.init_cfg={start}; expected '
                          "dict(type='mmdense.PretrainedBackbone', checkpoint=None)")
     for path in (name, checkpoint):
         if not Path(path).is_file():
-            raise FileNotFoundError(f'finetune needs local files; {path} is not one')
+            raise MissingFile(f'finetune needs local files; {path} is not one')
 
 
 def _given(row: str, seed: int, checkpoint: str) -> Step:
@@ -80,6 +81,6 @@ def finetune(config: str, checkpoint: str, options: dict[str, Any], seed: int, w
         failures = run_chains(list(chains.values()), ROOT,
                               partial(run_logged, root=ROOT, keep=(lock,)), say)
     if failures:
-        raise ValueError('finetune: ' + '\n'.join(failures))
+        raise WrongValue('finetune: ' + '\n'.join(failures))
     return {name: round(steps[-1].result()['metrics']['finetune']['']['mIoU'], 2)
             for name, steps in chains.items()}

@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmdense.engine.options import merge_options, typed
+from mmdense.mistakes import WrongValue
 from mmdense.models.selfsup.traits import warmups_of
 
 #: numbers of iterations in a part of ``param_scheduler``, beside begin and end
@@ -40,7 +41,7 @@ def format_options(options: dict[str, Any], where: str) -> list[str]:
         except ValueError:
             back = None, word
         if back != value or type(back) is not type(value):
-            raise ValueError(f'{where}: {key}={value!r} cannot be given on a command line; '
+            raise WrongValue(f'{where}: {key}={value!r} cannot be given on a command line; '
                              'expected a number, a plain string, True, False, None or a list of '
                              'such. Write a config with it')
         words.append(f'{key}={word}')
@@ -63,7 +64,7 @@ def read_with(path: Any, options: dict[str, Any]) -> Config:
         cfg = copy.deepcopy(_read(str(path), Path(path).stat().st_mtime_ns))
         merge_options(cfg, options)
     except Exception as error:     # whatever Python in the config raises
-        raise ValueError(f'config {path} with options {options} could not be read: '
+        raise WrongValue(f'config {path} with options {options} could not be read: '
                          f'{type(error).__name__}: {error}') from None
     return cfg
 
@@ -76,7 +77,7 @@ def iterations_of(cfg: Config, name: Any) -> int:
     """
     found = (cfg.get('train_cfg') or {}).get('max_iters')
     if not isinstance(found, int) or found < 1:
-        raise ValueError(f'{name}: train_cfg.max_iters={found!r}; a row of a table is trained '
+        raise WrongValue(f'{name}: train_cfg.max_iters={found!r}; a row of a table is trained '
                          'with a config that counts iterations')
     return found
 
@@ -122,7 +123,7 @@ def budget_options(cfg: Config, budget: float, name: Any) -> dict[str, Any]:
     for number, part in enumerate([parts] if single else parts):
         # mmengine counts epochs where nothing is said
         if part.get('by_epoch', True):
-            raise ValueError(f'{name}: param_scheduler[{number}] counts epochs; a budget scales '
+            raise WrongValue(f'{name}: param_scheduler[{number}] counts epochs; a budget scales '
                              'by_epoch=False')
         place = 'param_scheduler' if single else f'param_scheduler.{number}'
         found |= {f'{place}.{key}': value for key, value in _part_options(part, budget).items()}

@@ -21,6 +21,7 @@ import torch
 
 import mmdense
 from mmdense.files import write_whole
+from mmdense.mistakes import Mistake
 
 from .step import RESULT, Step
 
@@ -33,7 +34,7 @@ PATIENCE = 0.2
 BUILDING = threading.Lock()
 
 
-class StepFailed(RuntimeError):
+class StepFailed(Mistake, RuntimeError):
     """A command that ended with an error; the message has the last lines of its log."""
 
 

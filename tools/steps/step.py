@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmdense.mistakes import WrongValue
+
 RESULT = 'result.json'
 
 
@@ -24,7 +26,7 @@ def need(checkpoint: str | None, folder: Path) -> str:
         ValueError: there is none.
     """
     if checkpoint is None:
-        raise ValueError(f'{folder} has no checkpoint; expected the file that last_checkpoint in '
+        raise WrongValue(f'{folder} has no checkpoint; expected the file that last_checkpoint in '
                          'it names')
     return os.path.relpath(checkpoint)
 
@@ -51,7 +53,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not 0 < self.budget < float('inf'):
-            raise ValueError(f'budget={self.budget}: expected a number above 0')
+            raise WrongValue(f'budget={self.budget}: expected a number above 0')
 
     def tool(self, name: str) -> str:
         """Return a tool's path as a user types it."""

@@ -16,6 +16,7 @@ from mmdense.engine.forward_count_hook import FORWARDS
 from mmdense.engine.run_config import latest_checkpoint
 from mmdense.evaluation.from_config import build_random
 from mmdense.files import write_whole
+from mmdense.mistakes import WrongValue
 
 from .options import budget_options, format_options, iterations_of, read_with
 from .step import Settings, Step, need
@@ -117,7 +118,7 @@ def train_and_test(row: str, seed: int, label: str, config: Path, options: dict[
     def read() -> dict[str, Any]:
         written = sorted(folder.glob('*/*.json'), key=lambda path: path.stat().st_mtime)
         if not written:
-            raise ValueError(f'{folder} has no */*.json; expected the metrics of tools/test.py')
+            raise WrongValue(f'{folder} has no */*.json; expected the metrics of tools/test.py')
         found = json.loads(written[-1].read_text())
         place = label.replace('lr', 'lr=')
         return dict(metrics={'finetune': {place: {'mIoU': float(found['mIoU'])}}})

@@ -9,6 +9,7 @@ from typing import Any
 
 from mmdense.digests import digest
 from mmdense.evaluation.protocols import LABELLED
+from mmdense.mistakes import WrongValue
 from steps.options import format_options, read_with
 from steps.step import Settings, Step, need
 from steps.training import random_weights, train, train_and_test
@@ -41,7 +42,7 @@ def _evaluation(row: Row, seed: int, table: Table, settings: Settings, start: St
 
     def read() -> dict[str, Any]:
         if not path.is_file():
-            raise ValueError(f'{path} was not written; expected the results of tools/evaluate.py')
+            raise WrongValue(f'{path} was not written; expected the results of tools/evaluate.py')
         found = json.loads(path.read_text())['results']
         return dict(metrics={protocol: {layer: found[layer][protocol] for layer in table.layers}
                              for protocol in table.protocols})

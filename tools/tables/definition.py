@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from mmdense.engine.options import KNOWN_KEYS
 from mmdense.evaluation.protocols import PROTOCOLS
+from mmdense.mistakes import MissingFile, WrongValue
 from steps.options import format_options
 from steps.step import folder_name
 
@@ -82,7 +83,7 @@ class Table:
         known = [row.name for row in self.rows]
         for name in names or ():
             if name not in known:
-                raise ValueError(f'{self.path}: no row {name!r}; expected some of {known}')
+                raise WrongValue(f'{self.path}: no row {name!r}; expected some of {known}')
         return tuple(row for row in self.rows if not names or row.name in names)
 
 
@@ -95,42 +96,42 @@ def check_seeds(seeds: Any, where: str) -> tuple[int, ...]:
     good = (isinstance(seeds, (list, tuple)) and len(seeds) and len(set(map(str, seeds))) ==
             len(seeds) and all(type(seed) is int and seed >= 0 for seed in seeds))
     if not good:
-        raise ValueError(f'{where}: seeds={seeds!r}; expected different integers from 0 on')
+        raise WrongValue(f'{where}: seeds={seeds!r}; expected different integers from 0 on')
     return tuple(seeds)
 
 
 def _check_keys(given: Any, required: Sequence[str], optional: Sequence[str], where: str) -> dict:
     if not isinstance(given, dict):
-        raise ValueError(f'{where} is {given!r}; expected a dict')
+        raise WrongValue(f'{where} is {given!r}; expected a dict')
     for key in given:
         if key not in (*required, *optional):
-            raise ValueError(f'{where}: unknown key {key!r}; expected '
+            raise WrongValue(f'{where}: unknown key {key!r}; expected '
                              f'{", ".join((*required, *optional))}')
     for key in required:
         if key not in given:
-            raise ValueError(f'{where} has no {key!r}')
+            raise WrongValue(f'{where} has no {key!r}')
     return given
 
 
 def _list(given: Any, where: str, choices: Sequence[str] | None = None) -> tuple[str, ...]:
     if not isinstance(given, (list, tuple)) or not given:
-        raise ValueError(f'{where}={given!r}; expected a list that is not empty')
+        raise WrongValue(f'{where}={given!r}; expected a list that is not empty')
     for number, one in enumerate(given):
         if not isinstance(one, str) or choices is not None and one not in choices:
-            raise ValueError(f'{where} has {one!r}; expected '
+            raise WrongValue(f'{where} has {one!r}; expected '
                              + ('a string' if choices is None else f'some of {list(choices)}'))
         if one in given[:number]:
-            raise ValueError(f'{where} has {one!r} twice')
+            raise WrongValue(f'{where} has {one!r} twice')
     return tuple(given)
 
 
 def _file(given: Any, table: Path, where: str) -> Path:
     if not isinstance(given, str):
-        raise ValueError(f'{where}={given!r}; expected the path of a config')
+        raise WrongValue(f'{where}={given!r}; expected the path of a config')
     path = (table.parent / given).resolve()
     if not path.is_file():
-        raise FileNotFoundError(f'{where}: no config {given!r}, looked for {path} (paths are '
-                                'relative to the table)')
+        raise MissingFile(f'{where}: no config {given!r}, looked for {path} (paths are '
+                          'relative to the table)')
     return path
 
 
@@ -141,7 +142,7 @@ def _config(given: Any, table: Path, where: str) -> Path | RowConfig:
     settings = _settings(last, where) if isinstance(last, dict) else {}
     bases = bases if isinstance(last, dict) else [*bases, last]
     if not bases or not all(isinstance(base, str) for base in bases):
-        raise ValueError(f'{where}={given!r}; expected the path of a config, or a list of bases '
+        raise WrongValue(f'{where}={given!r}; expected the path of a config, or a list of bases '
                          'with at most one dict of settings at its end')
     return RowConfig(tuple(base if '::' in base else str(_file(base, table, where))
                            for base in bases), settings)
@@ -150,22 +151,22 @@ def _config(given: Any, table: Path, where: str) -> Path | RowConfig:
 def _settings(given: dict, where: str) -> dict[str, Any]:
     for key in given:
         if key in RESERVED:
-            raise ValueError(f'{where}: {key!r} is set by the table runner; remove it')
+            raise WrongValue(f'{where}: {key!r} is set by the table runner; remove it')
         if not isinstance(key, str) or not re.fullmatch(r'[A-Za-z_]\w*(\.[A-Za-z_]\w*)*', key):
-            raise ValueError(f'{where}: {key!r} is no dotted name, such as model.queue.size; '
+            raise WrongValue(f'{where}: {key!r} is no dotted name, such as model.queue.size; '
                              'places in lists can be given in options')
         if key.partition('.')[0] not in KNOWN_KEYS:
-            raise ValueError(f'{where}: {key!r} changes nothing, for nothing reads '
+            raise WrongValue(f'{where}: {key!r} changes nothing, for nothing reads '
                              f'{key.partition(".")[0]!r}')
     return dict(given)
 
 
 def _options(given: Any, where: str) -> dict[str, Any]:
     if not isinstance(given, dict):
-        raise ValueError(f'{where}={given!r}; expected a dict such as {{"model.queue.size": 64}}')
+        raise WrongValue(f'{where}={given!r}; expected a dict such as {{"model.queue.size": 64}}')
     for key in given:
         if key in RESERVED:
-            raise ValueError(f'{where}: {key!r} is set by the table runner; remove it')
+            raise WrongValue(f'{where}: {key!r} is set by the table runner; remove it')
     format_options(given, where)
     return dict(given)
 
@@ -175,16 +176,16 @@ def _row(given: Any, number: int, evaluate: dict, table: Path) -> Row:
     _check_keys(given, ('name', 'pretrain'), ('options', 'evaluate'), where)
     name = given['name']
     if not isinstance(name, str) or not re.search(r'\w', name) or re.search(r'[|\n]', name):
-        raise ValueError(f'{where}: name={name!r}; expected words without | and line breaks')
+        raise WrongValue(f'{where}: name={name!r}; expected words without | and line breaks')
     where = f'{table}: row {name!r}'
     pretrain = given['pretrain']
     pretrain = None if pretrain is None else _config(pretrain, table, f'{where}, pretrain')
     options = _options(given.get('options', {}), f'{where}, options')
     if pretrain is None and options:
-        raise ValueError(f'{where}: options change a pretraining, and pretrain is None')
+        raise WrongValue(f'{where}: options change a pretraining, and pretrain is None')
     own = given.get('evaluate', evaluate.get('config'))
     if own is None and pretrain is None:
-        raise ValueError(f'{where}: random weights of which network? Expected evaluate with a '
+        raise WrongValue(f'{where}: random weights of which network? Expected evaluate with a '
                          'config, in the row or in the table')
     further = _options(evaluate.get('options', {}), f'{table}: evaluate.options')
     if own is None:
@@ -194,14 +195,14 @@ def _row(given: Any, number: int, evaluate: dict, table: Path) -> Row:
 
 def _rows(given: Any, evaluate: dict, table: Path) -> tuple[Row, ...]:
     if not isinstance(given, (list, tuple)) or not given:
-        raise ValueError(f'{table}: rows={given!r}; expected a list of dicts')
+        raise WrongValue(f'{table}: rows={given!r}; expected a list of dicts')
     rows = [_row(row, number, evaluate, table) for number, row in enumerate(given)]
     for number, row in enumerate(rows):
         for other in rows[:number]:
             if row.name == other.name:
-                raise ValueError(f'{table}: two rows have the name {row.name!r}')
+                raise WrongValue(f'{table}: two rows have the name {row.name!r}')
             if row.folder == other.folder:
-                raise ValueError(f'{table}: the rows {other.name!r} and {row.name!r} would share '
+                raise WrongValue(f'{table}: the rows {other.name!r} and {row.name!r} would share '
                                  f'the folder {row.folder}; expected other names')
     return tuple(rows)
 
@@ -212,7 +213,7 @@ def _finetune(given: Any, names: list[str], table: Path) -> Finetune:
     rates = given['learning_rates']
     good = isinstance(rates, (list, tuple)) and rates and len(set(map(str, rates))) == len(rates)
     if not good or not all(type(rate) in (int, float) and rate > 0 for rate in rates):
-        raise ValueError(f'{where}.learning_rates={rates!r}; expected different numbers above 0')
+        raise WrongValue(f'{where}.learning_rates={rates!r}; expected different numbers above 0')
     return Finetune(_config(given['config'], table, f'{where}.config'),
                     _list(given['rows'], f'{where}.rows', names), tuple(map(float, rates)),
                     _options(given.get('options', {}), f'{where}.options'))
@@ -220,14 +221,14 @@ def _finetune(given: Any, names: list[str], table: Path) -> Finetune:
 
 def _published(given: Any, table: Path) -> tuple[dict[str, Any], ...]:
     if not isinstance(given, (list, tuple)):
-        raise ValueError(f'{table}: published={given!r}; expected a list of dicts')
+        raise WrongValue(f'{table}: published={given!r}; expected a list of dicts')
     for number, one in enumerate(given):
         where = f'{table}: published[{number}]'
         _check_keys(one, ('name', 'metric', 'value', 'source'), (), where)
         if type(one['value']) not in (int, float):
-            raise ValueError(f'{where}: value={one["value"]!r}; expected a number')
+            raise WrongValue(f'{where}: value={one["value"]!r}; expected a number')
         if not str(one['source']).strip():
-            raise ValueError(f'{where} has an empty source')
+            raise WrongValue(f'{where} has an empty source')
     return tuple(map(dict, given))
 
 
@@ -244,11 +245,11 @@ def read_table(path: str | Path) -> Table:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f'table {path}: no such file (looked in {Path.cwd()})')
+        raise MissingFile(f'table {path}: no such file (looked in {Path.cwd()})')
     try:
         given = Config.fromfile(path).to_dict()
     except Exception as error:     # whatever the author's Python raises
-        raise ValueError(f'table {path} could not be read: '
+        raise WrongValue(f'table {path} could not be read: '
                          f'{type(error).__name__}: {error}') from None
     given = {key: value for key, value in given.items() if not key.startswith('_')}
     _check_keys(given, ('rows', 'evaluate'), ('seeds', 'finetune', 'published'), str(path))

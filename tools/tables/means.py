@@ -5,6 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mmdense.mistakes import WrongValue
+
 #: fewer pairs, or a mean difference within so many standard errors, is no difference
 PAIRS = 6
 ERRORS = 2.0
@@ -54,7 +56,7 @@ def mean_of(values: Sequence[float]) -> Mean:
         ValueError: no value.
     """
     if not values:
-        raise ValueError('the mean of no values; expected one at least')
+        raise WrongValue('the mean of no values; expected one at least')
     return Mean(*_moments(values))
 
 

@@ -13,6 +13,7 @@ from mmdense.evaluation.best_layer import CHOICE, choose_layer
 from mmdense.evaluation.protocols import BASELINES
 from mmdense.evaluation.signal_ranking import TARGET, beside_target, rank_correlation
 from mmdense.files import write_whole
+from mmdense.mistakes import MissingFile, WrongValue
 from steps.step import Step
 
 from .definition import Table
@@ -66,16 +67,16 @@ def read_records(path: str | Path, table: Table) -> list[dict[str, Any]]:
         ValueError: it is no file of results, or has none of the table's rows.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f'--add {path}: no such file')
+        raise MissingFile(f'--add {path}: no such file')
     try:
         measured = json.loads(Path(path).read_text())['measured']
         # what a record of an earlier version did not say is None
         found = [{**dict.fromkeys(KEPT), **one} for one in measured
                  if one['row'] in [row.name for row in table.rows]]
     except (ValueError, KeyError, TypeError):
-        raise ValueError(f'--add {path}: expected a results.json of tools/run_table.py') from None
+        raise WrongValue(f'--add {path}: expected a results.json of tools/run_table.py') from None
     if not found:
-        raise ValueError(f'--add {path}: rows {sorted({one["row"] for one in measured})}; expected '
+        raise WrongValue(f'--add {path}: rows {sorted({one["row"] for one in measured})}; expected '
                          f'some of {[row.name for row in table.rows]}')
     return found
 

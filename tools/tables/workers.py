@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from mmdense.mistakes import WrongValue
 from steps.running import Stopped, run_chains
 from steps.step import Step
 
@@ -20,7 +21,7 @@ def check_gpus(gpus: Sequence[int]) -> tuple[int, ...]:
         ValueError: a number below 0, or one twice.
     """
     if min(gpus) < 0 or len(set(gpus)) < len(gpus):
-        raise ValueError(f'--gpus {" ".join(map(str, gpus))}: expected different numbers from 0 on')
+        raise WrongValue(f'--gpus {" ".join(map(str, gpus))}: expected different numbers from 0 on')
     return tuple(gpus)
 
 

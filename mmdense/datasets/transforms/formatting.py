@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import TRANSFORMS
 from mmdense.structures import ViewSample
 
@@ -41,7 +42,7 @@ class PackViews(BaseTransform):
             ValueError: there are no views, or a region id is below 0 or above 2 ** 31 - 1.
         """
         if 'views' not in results:
-            raise ValueError("PackViews found no results['views']: put mmdense.MultiView before it")
+            raise WrongValue("PackViews found no results['views']: put mmdense.MultiView before it")
         views = results['views']
         inputs = [torch.from_numpy(np.ascontiguousarray(view['img'].transpose(2, 0, 1)))
                   for view in views]
@@ -59,7 +60,7 @@ class PackViews(BaseTransform):
             high = max(int(ids.max()) for ids in (results['regions'],
                                                   *(view['regions'] for view in views)))
             if low < 0 or high >= 2 ** 31:
-                raise ValueError(f'{meta["img_path"]}: region id {low if low < 0 else high}; '
+                raise WrongValue(f'{meta["img_path"]}: region id {low if low < 0 else high}; '
                                  'expected 0, no region, to 2147483647')
             # what workers hand over, and what goes to the GPU, is a quarter in 8 bits
             kind = np.uint8 if high < 2 ** 8 else np.int32

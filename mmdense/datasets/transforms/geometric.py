@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import TRANSFORMS
 
 Box = tuple[int, int, int, int]
@@ -113,11 +114,11 @@ class RandomResizedCrop(BaseTransform):
                  aspect: Sequence[float] = (3 / 4, 4 / 3)) -> None:
         self.size = (size, size) if isinstance(size, int) else tuple(size)
         if len(self.size) != 2 or min(self.size) < 1:
-            raise ValueError(f'RandomResizedCrop: size={size} must be pixels, or (height, width)')
+            raise WrongValue(f'RandomResizedCrop: size={size} must be pixels, or (height, width)')
         if not 0 < area[0] <= area[1] <= 1:
-            raise ValueError(f'RandomResizedCrop: area={area} must be (low, high) in (0, 1]')
+            raise WrongValue(f'RandomResizedCrop: area={area} must be (low, high) in (0, 1]')
         if not 0 < aspect[0] <= aspect[1]:
-            raise ValueError(f'RandomResizedCrop: aspect={aspect} must be (low, high) above 0')
+            raise WrongValue(f'RandomResizedCrop: aspect={aspect} must be (low, high) above 0')
         self.area, self.aspect = area, aspect
 
     def draw(self, height: int, width: int) -> Box:
@@ -147,7 +148,7 @@ class RandomFlip(BaseTransform):
 
     def __init__(self, prob: float = 0.5) -> None:
         if not 0 <= prob <= 1:
-            raise ValueError(f'RandomFlip: prob={prob} must be in [0, 1]')
+            raise WrongValue(f'RandomFlip: prob={prob} must be in [0, 1]')
         self.prob = prob
 
     def transform(self, results: dict) -> dict:

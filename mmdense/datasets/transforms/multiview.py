@@ -7,6 +7,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import TRANSFORMS
 
 from .geometric import Box, RandomResizedCrop
@@ -61,10 +62,10 @@ class MultiView(BaseTransform):
                  min_overlap: float = 0.0) -> None:
         num_views = [1] * len(views) if num_views is None else list(num_views)
         if len(num_views) != len(views) or not num_views or min(num_views) < 1:
-            raise ValueError(f'MultiView: num_views={num_views} must hold one number above 0 for '
+            raise WrongValue(f'MultiView: num_views={num_views} must hold one number above 0 for '
                              f'each of the {len(views)} pipelines in views')
         if not 0 <= min_overlap <= 1:
-            raise ValueError(f'MultiView: min_overlap={min_overlap} must be in [0, 1]')
+            raise WrongValue(f'MultiView: min_overlap={min_overlap} must be in [0, 1]')
         pipelines = [Compose(view) for view in views]
         self.pipelines = [pipeline for pipeline, number in zip(pipelines, num_views, strict=True)
                           for _ in range(number)]
@@ -72,7 +73,7 @@ class MultiView(BaseTransform):
         self.crops = [pipeline.transforms[0] if pipeline.transforms else None
                       for pipeline in self.pipelines]
         if min_overlap and not all(isinstance(crop, RandomResizedCrop) for crop in self.crops):
-            raise ValueError(f'MultiView: min_overlap={min_overlap} needs '
+            raise WrongValue(f'MultiView: min_overlap={min_overlap} needs '
                              'mmdense.RandomResizedCrop as the first transform of every view')
 
     def transform(self, results: dict) -> dict:
@@ -83,7 +84,7 @@ class MultiView(BaseTransform):
         """
         height, width = results['img'].shape[:2]
         if 'regions' in results and results['regions'].shape != (height, width):
-            raise ValueError(f'{results.get("img_path", "the image")} is {(height, width)} but its '
+            raise WrongValue(f'{results.get("img_path", "the image")} is {(height, width)} but its '
                              f'region map is {results["regions"].shape}: they must be of one size')
         starts = [{} for _ in self.pipelines]
         if self.min_overlap:

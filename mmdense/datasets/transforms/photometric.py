@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import TRANSFORMS
 
 LEVELS = np.arange(256, dtype=np.float32)
@@ -96,7 +97,7 @@ def solarize(image: np.ndarray, threshold: float) -> np.ndarray:
 def check_range(owner: object, name: str, value: float, low: float, high: float) -> None:
     """Raise ValueError, naming the option, where ``value`` is outside [low, high]."""
     if not low <= value <= high:
-        raise ValueError(f'{type(owner).__name__}: {name}={value} must be in [{low}, {high}]')
+        raise WrongValue(f'{type(owner).__name__}: {name}={value} must be in [{low}, {high}]')
 
 
 class Photometric(BaseTransform):
@@ -126,7 +127,7 @@ class Photometric(BaseTransform):
             path = results.get('img_path', 'the image')
             what = f'{needed} needs uint8 images (levels 0-255)' if needed else \
                 'changes uint8 and float32 images'
-            raise ValueError(f'{type(self).__name__}: {what}, but {path} is {image.dtype}: load it '
+            raise WrongValue(f'{type(self).__name__}: {what}, but {path} is {image.dtype}: load it '
                              "as uint8 (LoadImage's value_range or percentiles, without "
                              f'to_float32), or leave {needed or "this transform"} out')
         if np.random.random() < self.prob:
@@ -198,7 +199,7 @@ class GaussianBlur(Photometric):
     def __init__(self, sigma: Sequence[float] = (0.1, 2.0), prob: float = 0.5) -> None:
         super().__init__(prob)
         if not 0 < sigma[0] <= sigma[1]:
-            raise ValueError(f'GaussianBlur: sigma={sigma} must be (low, high) above 0')
+            raise WrongValue(f'GaussianBlur: sigma={sigma} must be (low, high) above 0')
         self.sigma = sigma
 
     def change(self, image: np.ndarray) -> np.ndarray:

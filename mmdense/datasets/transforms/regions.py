@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmdense.mistakes import MissingFile, WrongValue
 from mmdense.regions import (
     instance_regions,
     make_regions,
@@ -68,15 +69,15 @@ class LoadRegions(BaseTransform):
     def __init__(self, images: str | None = None, folder: str | Sequence[str] | None = None,
                  max_regions: int | None = None, source: dict | str | None = None) -> None:
         if (images is None) != (folder is None):
-            raise ValueError(f'LoadRegions: images={images!r}, folder={folder!r}; expected both, '
+            raise WrongValue(f'LoadRegions: images={images!r}, folder={folder!r}; expected both, '
                              'or none where samples have a region_path')
         if not isinstance(source, dict | str | None):
-            raise ValueError(f"LoadRegions: source={source!r}; expected dict(method='fh', …), or a "
+            raise WrongValue(f"LoadRegions: source={source!r}; expected dict(method='fh', …), or a "
                              'text')
         self.images = images
         self.folders = [folder] if isinstance(folder, str) else list(folder or ())
         if isinstance(source, dict) and len(self.folders) > 1:
-            raise ValueError(f'LoadRegions: source={source} of {len(self.folders)} folders; '
+            raise WrongValue(f'LoadRegions: source={source} of {len(self.folders)} folders; '
                              'expected a text, since files of several are made otherwise')
         self.max_regions = max_regions
         self.source = source
@@ -89,7 +90,7 @@ class LoadRegions(BaseTransform):
             return read_regions(results['region_path'], **options)
         image = results['img_path']
         if not self.folders:
-            raise ValueError(f'LoadRegions: {image} has no region_path; expected one, or images '
+            raise WrongValue(f'LoadRegions: {image} has no region_path; expected one, or images '
                              'and folder')
         drawn = np.random.randint(len(self.folders)) if len(self.folders) > 1 else 0
         folder = self.folders[drawn]
@@ -103,7 +104,7 @@ class LoadRegions(BaseTransform):
             advice = f'expected {self.source}'
         else:
             advice = f'make the regions with: {make_command(self.images, folder, self.source)}'
-        raise FileNotFoundError(f'{stem}.png: no region file of {image}; {advice}')
+        raise MissingFile(f'{stem}.png: no region file of {image}; {advice}')
 
     def transform(self, results: dict) -> dict:
         """Add ``regions``."""
@@ -126,7 +127,7 @@ class MakeRegions(BaseTransform):
     def __init__(self, sources: dict[str, Any] | Sequence[dict[str, Any]]) -> None:
         sources = [sources] if isinstance(sources, dict) else list(sources)
         if not sources or any('method' not in source for source in sources):
-            raise ValueError(f"MakeRegions: sources={sources}; expected dict(method='fh', …), or "
+            raise WrongValue(f"MakeRegions: sources={sources}; expected dict(method='fh', …), or "
                              'several')
         # fh is compiled in here, before workers are forked
         self.sources = [dict(method=source['method'],
@@ -166,7 +167,7 @@ class RegionsFromAnnotations(BaseTransform):
     def __init__(self, kind: str = 'semantic', key: str | None = None,
                  ignore_index: int | None = 255, background: int | None = None) -> None:
         if kind not in ('semantic', 'instance') or (kind == 'instance' and background is not None):
-            raise ValueError(f"RegionsFromAnnotations: kind={kind!r}, background={background}; "
+            raise WrongValue(f"RegionsFromAnnotations: kind={kind!r}, background={background}; "
                              "expected kind 'semantic', or 'instance' without a background, which "
                              'is 0 there')
         self.kind, self.key = kind, key
@@ -177,15 +178,15 @@ class RegionsFromAnnotations(BaseTransform):
         path = results.get('img_path')
         if self.kind == 'instance' and self.key is None:
             if 'seg_map_path' not in results:
-                raise ValueError(f"RegionsFromAnnotations: {path} has no 'seg_map_path'; expected "
+                raise WrongValue(f"RegionsFromAnnotations: {path} has no 'seg_map_path'; expected "
                                  'a labelled dataset, whose label maps hold ids of instances')
             if results.get('flip'):
-                raise ValueError(f'RegionsFromAnnotations: {path} is mirrored already, the ids in '
+                raise WrongValue(f'RegionsFromAnnotations: {path} is mirrored already, the ids in '
                                  'its file are not; put it directly after LoadImage')
             return read_ids(results['seg_map_path'])
         key = self.key or 'gt_seg_map'
         if key not in results:
-            raise ValueError(f'RegionsFromAnnotations: {results.get("seg_map_path") or path} has '
+            raise WrongValue(f'RegionsFromAnnotations: {results.get("seg_map_path") or path} has '
                              f'no {key!r}; put LoadAnnotations before it')
         return results[key]
 
@@ -194,7 +195,7 @@ class RegionsFromAnnotations(BaseTransform):
         path = results.get('seg_map_path') or results.get('img_path')
         labels = self.read(results)
         if labels.shape != results['img'].shape[:2]:
-            raise ValueError(f'{path}: a label map of shape {labels.shape}; expected '
+            raise WrongValue(f'{path}: a label map of shape {labels.shape}; expected '
                              f'{results["img"].shape[:2]}, the size of its image (what resizes '
                              'comes after the regions)')
         if self.kind == 'semantic':

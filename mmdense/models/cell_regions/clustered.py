@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import MODELS
 from mmdense.structures import Views
 
@@ -30,7 +31,7 @@ def cluster_cells(maps: Tensor, clusters: int, iterations: int = 10) -> Tensor:
         ValueError: fewer than one cluster or iteration.
     """
     if min(clusters, iterations) < 1:
-        raise ValueError(f'{clusters} clusters, {iterations} iterations: expected at least one')
+        raise WrongValue(f'{clusters} clusters, {iterations} iterations: expected at least one')
     batch, channels, h, w = maps.shape
     drawn = torch.rand(batch, h * w, device=maps.device).topk(min(clusters, h * w), dim=1).indices
     with torch.autocast(maps.device.type, enabled=False):
@@ -87,7 +88,7 @@ class ClusteredRegions(nn.Module):
         super().__init__()
         low, high = (clusters, clusters) if isinstance(clusters, int) else clusters
         if not 1 <= low <= high or iterations < 1:
-            raise ValueError(f'ClusteredRegions: clusters={clusters}, iterations={iterations}; '
+            raise WrongValue(f'ClusteredRegions: clusters={clusters}, iterations={iterations}; '
                              'expected a number, or (low, high), of at least 1')
         self.low, self.high, self.iterations = low, high, iterations
 

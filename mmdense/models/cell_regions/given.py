@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import MODELS
 from mmdense.structures import Views
 
@@ -29,7 +30,7 @@ class GivenRegions(nn.Module):
             views: with region maps (B, H, W) of each view.
         """
         if views.regions is None:
-            raise ValueError('the images have no regions; expected mmdense.LoadRegions, '
+            raise WrongValue('the images have no regions; expected mmdense.LoadRegions, '
                              'mmdense.MakeRegions or mmdense.RegionsFromAnnotations before '
                              'mmdense.MultiView in the pipeline (docs/regions.md), or a model with '
                              "regions=dict(type='mmdense.ClusteredRegions') or SoftRegions")

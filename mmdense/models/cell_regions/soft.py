@@ -9,6 +9,7 @@ from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
 from mmdense.gathering import gather_with_gradient
+from mmdense.mistakes import WrongValue
 from mmdense.registry import MODELS
 from mmdense.structures import Views
 
@@ -58,7 +59,7 @@ class SoftRegions(nn.Module):
                  balance_weight: float = 1.0, norm_cfg: dict | None = None) -> None:
         super().__init__()
         if num_regions < 2 or temperature <= 0:
-            raise ValueError(f'SoftRegions: num_regions={num_regions}, temperature={temperature}; '
+            raise WrongValue(f'SoftRegions: num_regions={num_regions}, temperature={temperature}; '
                              'expected at least 2, and above 0')
         self.in_channels = in_channels
         self.temperature, self.balance_weight = temperature, balance_weight

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from mmdense.gathering import gather_rows, gather_with_gradient
+from mmdense.mistakes import WrongValue
 from mmdense.registry import MODELS
 
 from .logsumexp import LOWEST_EXPONENT
@@ -166,10 +167,10 @@ def check_regions(features: dict[str, Tensor], ids: dict[str, Tensor],
     for name, value in {**features, **ids}.items():
         expected = shape if name in features else shape[:2]
         if value.shape != expected or len(shape) != 3:
-            raise ValueError(f'{name} {tuple(value.shape)} beside pred1 {tuple(shape)}: expected '
+            raise WrongValue(f'{name} {tuple(value.shape)} beside pred1 {tuple(shape)}: expected '
                              'features (B, R, D) and ids (B, R) of one size')
     if negative_group is not None and negative_group < 1:
-        raise ValueError(f'negative_group={negative_group}: expected None or at least 1 image')
+        raise WrongValue(f'negative_group={negative_group}: expected None or at least 1 image')
 
 
 def detcon_nce(pred1: Tensor, pred2: Tensor, target1: Tensor, target2: Tensor, pred_ids1: Tensor,

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import MODELS
 
 from ..queue import EMPTY
@@ -63,14 +64,14 @@ def check_vectors(name: str, vectors: Tensor, query: Tensor, rows: bool = False)
     fits = query.ndim == vectors.ndim == 2 and query.shape[1] == vectors.shape[1]
     if not fits or rows and len(query) != len(vectors):
         expected = 'the same (N, D)' if rows else '(N, D) and (K, D)'
-        raise ValueError(f'query {tuple(query.shape)} and {name} {tuple(vectors.shape)}: '
+        raise WrongValue(f'query {tuple(query.shape)} and {name} {tuple(vectors.shape)}: '
                          f'expected {expected}')
 
 
 def check_temperature(temperature: float) -> None:
     """Raise ValueError unless the temperature is above 0."""
     if not temperature > 0:
-        raise ValueError(f'temperature {temperature}: expected above 0')
+        raise WrongValue(f'temperature {temperature}: expected above 0')
 
 
 def check_index(name: str, index: Tensor | None, vectors: Tensor, shared: bool = False) -> None:
@@ -81,7 +82,7 @@ def check_index(name: str, index: Tensor | None, vectors: Tensor, shared: bool =
     if index is None or index.shape == vectors.shape[:1]:
         return
     if not shared or index.ndim != 1 or not len(index) or len(vectors) % len(index):
-        raise ValueError(f'{name} {tuple(index.shape)} for vectors {tuple(vectors.shape)}: '
+        raise WrongValue(f'{name} {tuple(index.shape)} for vectors {tuple(vectors.shape)}: '
                          f'expected one index a row{", or one for every few" * shared}')
 
 
@@ -162,7 +163,7 @@ def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: fl
     check_index('negative_index', negative_index, negatives)
     check_index('valid', valid, query)
     if query_index is not None and negative_index is None:
-        raise ValueError('query_index needs negative_index: the image of each negative')
+        raise WrongValue('query_index needs negative_index: the image of each negative')
     valid = None if valid is None or known_all(valid) else valid
     if valid is not None:
         query, positive = (rows.masked_fill(~valid[:, None], 0) for rows in (query, positive))

@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmdense.mistakes import WrongValue
+
 from ..matching.geometry import cell_distances
 
 
@@ -28,7 +30,7 @@ def pixel_consistency(query: Tensor, target: Tensor, boxes_q: Tensor, boxes_k: T
         ValueError: batch or channels differ.
     """
     if query.shape[:2] != target.shape[:2]:
-        raise ValueError(f'query {tuple(query.shape)} and target {tuple(target.shape)} differ in '
+        raise WrongValue(f'query {tuple(query.shape)} and target {tuple(target.shape)} differ in '
                          'batch or channels')
     sizes = tuple(query.shape[2:]), tuple(target.shape[2:])
     near = cell_distances((boxes_q, boxes_k), (flips_q, flips_k), sizes, anchor) < threshold

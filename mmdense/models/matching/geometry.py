@@ -4,6 +4,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import MODELS
 from mmdense.structures import Views
 
@@ -143,15 +144,15 @@ class GeometryMatcher(nn.Module):
                  cell_anchor: float = 0.5) -> None:
         super().__init__()
         if pairs not in PAIRS:
-            raise ValueError(f'GeometryMatcher(pairs={pairs!r}): expected one of {PAIRS}')
+            raise WrongValue(f'GeometryMatcher(pairs={pairs!r}): expected one of {PAIRS}')
         if not threshold > 0:
-            raise ValueError(f'GeometryMatcher(threshold={threshold}): expected above 0')
+            raise WrongValue(f'GeometryMatcher(threshold={threshold}): expected above 0')
         unused = [name for name, changed, users in (
             ('threshold', threshold != 0.7, ('distance',)), ('published', published, ('distance',)),
             ('cell_anchor', cell_anchor != 0.5, ('nearest', 'distance')))
             if changed and pairs not in users]
         if unused:
-            raise ValueError(f'GeometryMatcher(pairs={pairs!r}) does not use {", ".join(unused)}')
+            raise WrongValue(f'GeometryMatcher(pairs={pairs!r}) does not use {", ".join(unused)}')
         self.pairs, self.threshold, self.published = pairs, threshold, published
         self.cell_anchor = cell_anchor
 
@@ -190,6 +191,6 @@ def image_fractions(boxes: Tensor, sizes: Tensor | None) -> Tensor:
         ValueError: the sizes are not known.
     """
     if sizes is None:
-        raise ValueError("fractions of an image's axes need its size, and these views have none: "
+        raise WrongValue("fractions of an image's axes need its size, and these views have none: "
                          'mmdense.PackViews takes it from img_shape of the results')
     return boxes / sizes.flip(1).repeat(1, 2)

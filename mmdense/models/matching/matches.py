@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from mmdense.mistakes import WrongValue
+
 
 @dataclass
 class Matches:
@@ -28,10 +30,10 @@ class Matches:
 
     def __post_init__(self) -> None:
         if (self.index is None) == (self.weights is None):
-            raise ValueError('Matches needs index or weights, one of them')
+            raise WrongValue('Matches needs index or weights, one of them')
         cells = self.weights.shape[:2] if self.index is None else self.index.shape
         if cells != self.valid.shape:
-            raise ValueError(f'Matches of {tuple(cells)} cells (B, N), but valid is '
+            raise WrongValue(f'Matches of {tuple(cells)} cells (B, N), but valid is '
                              f'{tuple(self.valid.shape)}')
 
     def take(self, cells: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import MODELS
 from mmdense.structures import Views
 
@@ -26,7 +27,7 @@ def similarity_matches(query: Tensor, key: Tensor) -> Matches:
         ValueError: batch or channels differ.
     """
     if query.shape[:2] != key.shape[:2]:
-        raise ValueError(f'query {tuple(query.shape)} and key {tuple(key.shape)} differ in batch '
+        raise WrongValue(f'query {tuple(query.shape)} and key {tuple(key.shape)} differ in batch '
                          'or channels')
     with torch.autocast(query.device.type, enabled=False):      # which would cast back for bmm
         # a query's own length scales its row and cannot change which cell is best

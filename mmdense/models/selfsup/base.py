@@ -10,6 +10,7 @@ from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import MODELS
 from mmdense.structures import Views
 
@@ -55,7 +56,7 @@ def check_channels(net: nn.Module, channels: int, where: str, names: Iterable[st
         taken = getattr(getattr(net, name, None), 'in_channels', channels)
         if taken != channels:
             where = '' if giver == 'decode_head' else f', {where}'
-            raise ValueError(f'{giver} gives {channels} channels, {name}.in_channels is {taken} '
+            raise WrongValue(f'{giver} gives {channels} channels, {name}.in_channels is {taken} '
                              f'({type(getattr(net, giver)).__name__}{where}): set '
                              f'model.{name}.in_channels={channels}')
 
@@ -108,7 +109,7 @@ def map_channels(method: DenseSSL, indices: Sequence[int]) -> list[int]:
             black = torch.zeros(1, bands, *side, device=device)
             return [features.shape[1] for features in encode_maps(net, black, indices)]
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        raise ValueError(f'{type(method.backbone).__name__} does not take a black image '
+        raise WrongValue(f'{type(method.backbone).__name__} does not take a black image '
                          f'(1, {bands}, {side[0]}, {side[1]}), so its channels are not known '
                          f'({str(error).splitlines()[0]}): give the heads their in_channels'
                          ) from error
@@ -181,7 +182,7 @@ class DenseSSL(BaseModel):
         self.backbone = build(backbone)
         self.decode_head = None if decode_head is None else build_decoder(decode_head)
         if decode_head is not None and out_index != -1:
-            raise ValueError(f'out_index={out_index}: the decode head chooses its maps by its own '
+            raise WrongValue(f'out_index={out_index}: the decode head chooses its maps by its own '
                              'in_index; expected out_index=-1 beside a decode_head')
         self.out_index = out_index
 
@@ -227,7 +228,7 @@ class DenseSSL(BaseModel):
     def check_views(self, inputs: list[Tensor]) -> None:
         """Raise ValueError unless there are as many views as the loss takes."""
         if len(inputs) != self.num_views:
-            raise ValueError(f'{type(self).__name__} got {len(inputs)} view(s) of an image; '
+            raise WrongValue(f'{type(self).__name__} got {len(inputs)} view(s) of an image; '
                              f'expected {self.num_views}: mmdense.MultiView in the pipeline makes '
                              'them')
 
@@ -240,13 +241,13 @@ class DenseSSL(BaseModel):
             ValueError: the backbone does not know its layers.
         """
         if not hasattr(self.backbone, 'get_layer_depth'):
-            raise ValueError(f'{type(self.backbone).__name__} has no get_layer_depth, which '
+            raise WrongValue(f'{type(self.backbone).__name__} has no get_layer_depth, which '
                              'layer-wise learning rates need: expected a backbone that has it, such'
                              " as mmpretrain's VisionTransformer, SwinTransformer, ConvNeXt")
         try:
             return self.backbone.get_layer_depth(param_name, f'{prefix}backbone.')
         except NotImplementedError:
-            raise ValueError(f'{type(self.backbone).__name__} of this depth has no layers for '
+            raise WrongValue(f'{type(self.backbone).__name__} of this depth has no layers for '
                              'layer-wise learning rates; its get_layer_depth names those that '
                              'have') from None
 
@@ -264,7 +265,7 @@ class DenseSSL(BaseModel):
             return self.loss(inputs, data_samples)
         if mode == 'tensor':
             return self.extract_feat(inputs)
-        raise ValueError(f"mode={mode!r}: {type(self).__name__} gives 'loss' or 'tensor'; to "
+        raise WrongValue(f"mode={mode!r}: {type(self).__name__} gives 'loss' or 'tensor'; to "
                          "measure its features use val_cfg=dict(type='mmdense.DenseKNNValLoop')")
 
     def loss(self, inputs: list[Tensor], views: Views) -> dict[str, Tensor]:

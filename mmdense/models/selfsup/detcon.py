@@ -4,6 +4,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mmdense.mistakes import WrongValue
 from mmdense.registry import MODELS
 from mmdense.structures import Views
 
@@ -53,7 +54,7 @@ class DetCon(TwoBranchSSL):
                  num_samples: int = 16, two_views: bool = True, **kwargs) -> None:
         super().__init__(backbone, regions=regions or dict(type='mmdense.GivenRegions'), **kwargs)
         if num_samples < 1:
-            raise ValueError(f'num_samples={num_samples}: expected at least 1 region per view')
+            raise WrongValue(f'num_samples={num_samples}: expected at least 1 region per view')
         self.contrast = build(loss)
         self.num_samples, self.two_views = num_samples, two_views
 

@@ -7,6 +7,7 @@ from mmengine.model import BaseDataPreprocessor, ModuleDict
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
+from mmdense.mistakes import WrongType, WrongValue
 from mmdense.registry import MODELS
 from mmdense.structures import Views
 
@@ -26,10 +27,10 @@ def build_task(name: str, cfg: dict, backbone: nn.Module, preprocessor: nn.Modul
         TypeError: it is no method.
     """
     if not name.isidentifier() or 'loss' in name or hasattr(ModuleDict, name):
-        raise ValueError(f'tasks.{name}: expected a Python name without "loss" in it (the runner '
+        raise WrongValue(f'tasks.{name}: expected a Python name without "loss" in it (the runner '
                          f'adds up what is called so) that {ModuleDict.__name__} does not use')
     if 'backbone' in cfg:
-        raise ValueError(f'tasks.{name}.backbone: a task has no backbone of its own; expected '
+        raise WrongValue(f'tasks.{name}.backbone: a task has no backbone of its own; expected '
                          'model.backbone alone, which all tasks share')
     kind = cfg.get('type')
     if isinstance(kind, str):
@@ -37,7 +38,7 @@ def build_task(name: str, cfg: dict, backbone: nn.Module, preprocessor: nn.Modul
         with MODELS.switch_scope_and_registry(current and current.scope_name) as registry:
             kind = registry.get(kind)
     if not (isinstance(kind, type) and issubclass(kind, DenseSSL)):
-        raise TypeError(f'tasks.{name}.type={cfg.get("type")!r} is no method of MMDense; expected '
+        raise WrongType(f'tasks.{name}.type={cfg.get("type")!r} is no method of MMDense; expected '
                         'one on DenseSSL, such as mmdense.MoCo')
     task = build({'data_preprocessor': preprocessor, **cfg, 'backbone': backbone})
     del task.backbone                       # its tensors are the parent's: saved and trained once
@@ -50,7 +51,7 @@ def refuse_other_tasks(given: Mapping, tasks: Mapping) -> None:
     absent = [name for name in tasks if name not in given]
     unknown = [name for name in given if name not in tasks]
     if absent or unknown:
-        raise ValueError(
+        raise WrongValue(
             f'tasks without data: {absent or "none"}, data without a task: {unknown or "none"}; '
             'expected the same names in model.tasks and train_dataloader.dataset.datasets')
 
@@ -118,11 +119,11 @@ class MultiTask(DenseSSL):
                  init_cfg: dict | None = None) -> None:
         super().__init__(backbone, None, data_preprocessor, out_index, init_cfg)
         if not tasks:
-            raise ValueError('MultiTask: tasks is empty; expected one method or more by name')
+            raise WrongValue('MultiTask: tasks is empty; expected one method or more by name')
         self.weights = {name: cfg.get('weight', 1.0) for name, cfg in tasks.items()}
         for name, weight in self.weights.items():
             if not 0 <= weight < float('inf'):
-                raise ValueError(f'tasks.{name}.weight={weight}: expected a number >= 0')
+                raise WrongValue(f'tasks.{name}.weight={weight}: expected a number >= 0')
         self.tasks = ModuleDict({
             name: build_task(name, {key: value for key, value in cfg.items() if key != 'weight'},
                              self.backbone, self.data_preprocessor)

@@ -4,6 +4,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmdense.mistakes import WrongValue
+
 from ..queue import FeatureQueue
 from .base import build
 
@@ -26,9 +28,9 @@ class QueueContrast(nn.Module):
                  own_image: str = 'negative') -> None:
         super().__init__()
         if own_image not in ('negative', 'masked'):
-            raise ValueError(f"queue own_image={own_image!r}: expected 'negative' or 'masked'")
+            raise WrongValue(f"queue own_image={own_image!r}: expected 'negative' or 'masked'")
         if size == 0:
-            raise ValueError('queue.size=0: there would be no negatives, and the loss would be 0; '
+            raise WrongValue('queue.size=0: there would be no negatives, and the loss would be 0; '
                              'expected at least 1, better as many as half the images')
         self.queue, self.contrast = FeatureQueue(size, dim, init), build(loss)
         self.mask_own_image = own_image == 'masked'

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from mmdense.mistakes import WrongValue
 from mmdense.structures import Views
 
 from ..momentum import MomentumTwin
@@ -63,7 +64,7 @@ class TwoBranchSSL(DenseSSL):
         heads = {name: kwargs.pop(name) for name in (*self.heads, *self.own_heads)}
         super().__init__(backbone, **kwargs)
         if cell_index is not None and (self.decode_head is not None or not self.cell_heads):
-            raise ValueError(f'cell_index={cell_index}: {type(self).__name__} takes one map for '
+            raise WrongValue(f'cell_index={cell_index}: {type(self).__name__} takes one map for '
                              'all, ' + ("the decode head's" if self.cell_heads else
                                         'that of out_index') + '; expected no cell_index')
         self.cell_index = self.out_index if cell_index is None else cell_index
