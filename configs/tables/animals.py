@@ -26,6 +26,6 @@ rows = [
 ]
 evaluate = dict(
     config=[*_network, _cells],
-    protocols=['knn', 'linear', 'correspondence', 'statistics'],
+    protocols=['linear', 'correspondence', 'statistics'],
     layers=['C3', 'C4', 'C5'])
 seeds = [0]
