@@ -45,6 +45,11 @@ NOT_IN_CONFIGS = {
     'MultiTaskDataset': 'the data of MultiTask; docs/concepts.md',
     'MultiTaskSampler': 'the shares of MultiTask; docs/concepts.md',
     'collate_tasks': 'the batches of MultiTask; docs/concepts.md',
+    'L2SP': 'model.penalties of a continued run; docs/continuing.md',
+    'FeatureAnchor': 'likewise',
+    'KernelAlignmentLoss': 'of a FeatureAnchor; docs/continuing.md',
+    'GramLoss': 'likewise',
+    'CellCosineLoss': 'likewise',
     'StopBelowStartHook': "for a user's continuation of a run; docs/evaluation.md",
 }
 #: one for each method and each decoder, on VOC, COCO and ImageNet: two steps in every run of the

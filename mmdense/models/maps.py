@@ -29,17 +29,22 @@ def channels_first(backbone: nn.Module, features: Tensor, image: torch.Size) -> 
     return features.permute(0, 3, 1, 2) if last else features
 
 
-def backbone_maps(backbone: nn.Module, images: Tensor) -> Tensor | list[Tensor]:
-    """Return what a backbone gives of images (B, C, H, W), each map as (B, C_i, h_i, w_i).
+def turn_maps(backbone: nn.Module, given: Tensor | Sequence, image: torch.Size
+              ) -> Tensor | list[Tensor]:
+    """Return what a backbone gave of images of sides (H, W), each map as (B, C_i, h_i, w_i).
 
-    One map where it returns a tensor, else the list of them. What is no map (a class token, a
+    One map where it returned a tensor, else the list of them. What is no map (a class token, a
     grid of tokens) stays as it is.
     """
-    given = backbone(images)
-    turned = [channels_first(backbone, one, images.shape[2:])
+    turned = [channels_first(backbone, one, image)
               if isinstance(one, Tensor) and one.ndim == 4 else one
               for one in ([given] if isinstance(given, Tensor) else given)]
     return turned[0] if isinstance(given, Tensor) else turned
+
+
+def backbone_maps(backbone: nn.Module, images: Tensor) -> Tensor | list[Tensor]:
+    """Return :func:`turn_maps` of what a backbone gives of images (B, C, H, W)."""
+    return turn_maps(backbone, backbone(images), images.shape[2:])
 
 
 def choose_map(backbone: nn.Module, maps: Tensor | Sequence[Tensor], index: int) -> Tensor:

@@ -26,7 +26,8 @@ class FeatureQueue(nn.Module):
         size: number of slots K; 0 gives a queue that keeps nothing.
         dim: length D of a key.
         init: ``'random'`` fills all slots with random unit vectors (the published recipes);
-            ``'empty'`` starts without negatives, slots count once they are written.
+            ``'empty'`` starts without negatives, slots count once they are written; ``'filled'``
+            is empty too, and its loss counts once all slots are written.
 
     Raises:
         ValueError: another ``init``, or a negative ``size``.
@@ -35,9 +36,9 @@ class FeatureQueue(nn.Module):
     def __init__(self, size: int, dim: int = 128, init: str = 'random') -> None:
         super().__init__()
         self.init = init
-        if init not in ('random', 'empty') or size < 0:
-            raise WrongValue(f"queue needs size >= 0 and init 'random' or 'empty', got size={size}"
-                             f' and init={init!r}')
+        if init not in ('random', 'empty', 'filled') or size < 0:
+            raise WrongValue(f"queue needs size >= 0 and init 'random', 'empty' or 'filled', got "
+                             f'size={size} and init={init!r}')
         self.register_buffer('keys', torch.empty(size, dim))
         self.register_buffer('index', torch.empty(size, dtype=torch.long))
         self.register_buffer('pointer', torch.empty((), dtype=torch.long))

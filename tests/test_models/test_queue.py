@@ -75,7 +75,7 @@ def test_of_size_zero_keeps_nothing():
 
 @pytest.mark.parametrize('args', [dict(size=-1), dict(size=4, init='zeros')])
 def test_wrong_arguments_are_named(args):
-    with pytest.raises(ValueError, match="size >= 0 and init 'random' or 'empty'"):
+    with pytest.raises(ValueError, match="size >= 0 and init 'random', 'empty' or 'filled'"):
         FeatureQueue(dim=2, **args)
 
 

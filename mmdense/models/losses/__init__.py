@@ -1,3 +1,9 @@
+from .alignment import (
+    cell_cosine_loss,
+    gram_loss,
+    kernel_alignment_loss,
+    linear_cka,
+)
 from .detcon import DetConLoss, detcon_nce
 from .logsumexp import masked_logsumexp
 from .nce import InfoNCE, info_nce, masked_nce

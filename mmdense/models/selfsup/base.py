@@ -15,6 +15,7 @@ from mmdense.registry import MODELS
 from mmdense.structures import Views
 
 from ..maps import backbone_maps, choose_map
+from ..penalties import first_pass
 
 #: parts of a method that do not take the encoder's map
 NOT_ON_MAP = ('backbone', 'decode_head', 'predictor')
@@ -135,6 +136,13 @@ def trained_index(model: nn.Module) -> int:
     return index[-1] if isinstance(index, (list, tuple)) else index
 
 
+def begin_penalties(method: DenseSSL, args: tuple, kwargs: dict) -> None:
+    """Before a training forward: let penalties remember the start, outside a compiled graph."""
+    if method.training and 'loss' in (*args[2:], kwargs.get('mode')):
+        for penalty in method.penalties.values():
+            penalty.begin(method.backbone)
+
+
 class DenseSSL(BaseModel):
     """Base of the methods. A method adds its heads, and ``loss`` returns its named losses.
 
@@ -149,6 +157,8 @@ class DenseSSL(BaseModel):
             returns; -1 = last. Networks of several branches (BiSeNet, PIDNet) end with auxiliary
             maps: docs/backbones.md. The twin and frozen evaluation take the same.
         init_cfg: as of every mmengine module.
+        penalties: configs of further losses, by name, such as ``mmdense.L2SP``; ``loss_NAME`` in
+            the log. They look at the backbone and its first pass of a step.
 
     Attributes:
         num_views: views of an image that ``loss`` takes, no more and no fewer.
@@ -177,7 +187,7 @@ class DenseSSL(BaseModel):
 
     def __init__(self, backbone: dict, decode_head: dict | None = None,
                  data_preprocessor: dict | None = None, out_index: int = -1,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict | None = None, penalties: dict[str, dict] | None = None) -> None:
         super().__init__(data_preprocessor or dict(type='mmdense.ViewsPreprocessor'), init_cfg)
         self.backbone = build(backbone)
         self.decode_head = None if decode_head is None else build_decoder(decode_head)
@@ -185,6 +195,12 @@ class DenseSSL(BaseModel):
             raise WrongValue(f'out_index={out_index}: the decode head chooses its maps by its own '
                              'in_index; expected out_index=-1 beside a decode_head')
         self.out_index = out_index
+        self.penalties = nn.ModuleDict({
+            name: build(cfg) for name, cfg in (penalties or {}).items()})
+        for penalty in self.penalties.values():
+            penalty.prepare(self.backbone)
+        if penalties:
+            self.register_forward_pre_hook(begin_penalties, with_kwargs=True)
 
     def encode(self, images: Tensor, net: nn.Module | None = None) -> Tensor:
         """Return :func:`encode` of images (B, 3, H, W) under the twin ``net``, or under itself.
@@ -262,7 +278,12 @@ class DenseSSL(BaseModel):
         """
         if mode == 'loss':
             self.check_views(inputs)
-            return self.loss(inputs, data_samples)
+            if not self.penalties:
+                return self.loss(inputs, data_samples)
+            with first_pass(self.backbone) as seen:
+                losses = self.loss(inputs, data_samples)
+            return losses | {f'loss_{name}': penalty(self, *seen)
+                             for name, penalty in self.penalties.items()}
         if mode == 'tensor':
             return self.extract_feat(inputs)
         raise WrongValue(f"mode={mode!r}: {type(self).__name__} gives 'loss' or 'tensor'; to "

@@ -32,6 +32,9 @@ def build_task(name: str, cfg: dict, backbone: nn.Module, preprocessor: nn.Modul
     if 'backbone' in cfg:
         raise WrongValue(f'tasks.{name}.backbone: a task has no backbone of its own; expected '
                          'model.backbone alone, which all tasks share')
+    if cfg.get('penalties'):
+        raise WrongValue(f'tasks.{name}.penalties: they are of the backbone, which the tasks '
+                         'share; expected model.penalties')
     kind = cfg.get('type')
     if isinstance(kind, str):
         current = DefaultScope.get_current_instance()
@@ -109,6 +112,7 @@ class MultiTask(DenseSSL):
             keeps the task's gradients, as zeros, and its cost.
         data_preprocessor: of plain images, and of tasks that name none.
         out_index: the map that frozen evaluation takes; a task has its own.
+        penalties: as of :class:`DenseSSL`, of the backbone that the tasks share.
 
     Raises:
         ValueError: no task, a weight below zero, or what :func:`build_task` refuses.
@@ -116,8 +120,8 @@ class MultiTask(DenseSSL):
 
     def __init__(self, backbone: dict, tasks: dict[str, dict],
                  data_preprocessor: dict | None = None, out_index: int = -1,
-                 init_cfg: dict | None = None) -> None:
-        super().__init__(backbone, None, data_preprocessor, out_index, init_cfg)
+                 init_cfg: dict | None = None, penalties: dict[str, dict] | None = None) -> None:
+        super().__init__(backbone, None, data_preprocessor, out_index, init_cfg, penalties)
         if not tasks:
             raise WrongValue('MultiTask: tasks is empty; expected one method or more by name')
         self.weights = {name: cfg.get('weight', 1.0) for name, cfg in tasks.items()}

@@ -1,6 +1,7 @@
 """A queue of keys and the contrast with it: what every method of MoCo's kind has once or twice."""
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -39,7 +40,8 @@ class QueueContrast(nn.Module):
                 keys: Tensor | None = None, valid: Tensor | None = None) -> Tensor:
         """Return the loss, a scalar; while training, push the keys.
 
-        Unfilled slots never count; keys of a row's own image count unless they are masked.
+        Unfilled slots never count; keys of a row's own image count unless they are masked. With
+        ``init='filled'`` the loss is 0 until all slots have been written, without gradient.
 
         Args:
             rows: (N, D); N / B rows after one another are of one image.
@@ -51,6 +53,8 @@ class QueueContrast(nn.Module):
         loss = self.contrast(rows, positives, self.queue.keys, unit_negatives=True,
                              query_index=index if self.mask_own_image else None,
                              negative_index=self.queue.index, valid=valid)
+        if self.queue.init == 'filled':
+            loss = torch.where(self.queue.filled == len(self.queue), loss, 0 * loss)
         if self.training:
             self.queue.push(F.normalize((positives if keys is None else keys).float()), index)
         return loss

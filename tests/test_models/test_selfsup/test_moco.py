@@ -69,6 +69,24 @@ def test_a_resumed_method_gives_the_same_losses():
     assert method.state_dict()['twin.steps'] == 5
 
 
+def test_a_queue_that_is_to_be_filled_first_counts_then():
+    """``init='filled'``: 0 and no gradient until all slots are written, then as ``'empty'``."""
+    models = {init: build_moco(queue=dict(size=6, init=init)) for init in ('filled', 'empty')}
+    models['filled'].load_state_dict(models['empty'].state_dict())
+    for step, counts in enumerate((False, False, True, True)):      # 4 keys a step
+        views, images = views_of(torch.arange(4) + 4 * step), [
+            torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(2 * step + view))
+            for view in (0, 1)]
+        found = {init: model.train().loss(images, views)['loss_image']
+                 for init, model in models.items()}
+        assert (found['filled'] == found['empty']) == (counts or step == 0)
+        assert (found['filled'] > 0) == counts
+        found['filled'].backward()
+        grads = [p.grad.abs().max() for p in models['filled'].backbone.parameters()]
+        assert (max(grads) > 0) == counts
+        models['filled'].zero_grad()
+
+
 def test_densecl_is_moco_and_cells():
     """Its image-level loss is MoCo's, on the same weights, twin and queue."""
     dense, plain = build(dense_warmup=0), build_moco()
