@@ -15,10 +15,15 @@ from mmdense.mistakes import WrongValue
 from mmdense.registry import HOOKS
 
 
+def batch_size_of(loader: DataLoader) -> tuple[int | None, bool]:
+    """Return a loader's batch size, None if not known, and whether its sampler has no end."""
+    return (loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None),
+            isinstance(loader.sampler, ResumableSampler) or hasattr(loader.sampler, 'skip'))
+
+
 def smallest_batch(loader: DataLoader) -> int | None:
     """Return the size of a process's smallest batch in an epoch; None if it cannot be known."""
-    batch = loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None)
-    endless = isinstance(loader.sampler, ResumableSampler) or hasattr(loader.sampler, 'skip')
+    batch, endless = batch_size_of(loader)
     if batch is None or endless or loader.drop_last:
         return batch
     return len(loader.sampler) % batch or batch
@@ -30,8 +35,7 @@ def refuse_no_batch(loader: DataLoader) -> None:
     Raises:
         ValueError: with the numbers and the ways out.
     """
-    batch = loader.batch_size or getattr(loader.batch_sampler, 'batch_size', None)
-    endless = isinstance(loader.sampler, ResumableSampler) or hasattr(loader.sampler, 'skip')
+    batch, endless = batch_size_of(loader)
     if endless or batch is None or not loader.drop_last or len(loader.sampler) >= batch:
         return
     images = len(loader.sampler)

@@ -7,10 +7,10 @@ import torch
 from mmengine import hooks
 from mmengine.dist import broadcast, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
 from mmdense.checkpoints.contents import require_fit
+from mmdense.checkpoints.filled import bare
 from mmdense.checkpoints.values import not_finite
 from mmdense.files import write_whole
 from mmdense.mistakes import WrongValue
@@ -28,8 +28,7 @@ def refuse_broken_weights(runner: Runner, step: int, together: bool = True) -> N
     Raises:
         ValueError: on every process, if one of the first process's tensors holds nan or infinity.
     """
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    bad = not_finite(model.state_dict()) if is_main_process() else []
+    bad = not_finite(bare(runner.model).state_dict()) if is_main_process() else []
     count = torch.tensor(len(bad))
     if together:
         broadcast(count)
@@ -149,8 +148,7 @@ class CheckpointHook(hooks.CheckpointHook):
         """
         if not isinstance(runner._train_loop, BaseLoop):    # built: a training, not a test
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        require_fit(model, checkpoint, str(runner._load_from or runner.work_dir))
+        require_fit(bare(runner.model), checkpoint, str(runner._load_from or runner.work_dir))
 
     def _keep_numbers_only(self, runner: Runner) -> None:
         """Drop what a checkpoint names as old checkpoints and is no iteration."""

@@ -2,10 +2,10 @@
 from __future__ import annotations
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from mmdense.checkpoints.filled import bare
 from mmdense.registry import HOOKS
 
 #: in the message hub, and so in every checkpoint
@@ -32,9 +32,8 @@ class ForwardCountHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Listen to the backbone and to its copies."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self.count = runner.message_hub.runtime_info.get(FORWARDS, 0)
-        for backbone in backbones_of(model):
+        for backbone in backbones_of(bare(runner.model)):
             backbone.register_forward_hook(self._add)
 
     def _add(self, module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.models import BaseSegmentor
 
+from mmdense.checkpoints.filled import bare
 from mmdense.datasets.label_counts import (
     LabelCounts,
     count_before,
@@ -55,7 +55,7 @@ class LabelCountsHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Read and judge labels of the training and of the validation set."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare(runner.model)
         for part in ('train', 'val') if isinstance(model, BaseSegmentor) else ('val',):
             dataset = dataset_of(runner, part)
             if next(label_readers(dataset), None) is not None:

@@ -20,34 +20,37 @@ from mmdense.mistakes import WrongValue
 TIMEOUT = 600
 #: wrappers of mmengine that ours replace
 DDP = (None, 'MMDistributedDataParallel', 'mmengine.MMDistributedDataParallel')
-#: launcher -> what it tells each process, and what to type instead of the tool by itself
-ENVIRONMENTS = {
-    'pytorch': (('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
+#: launcher -> environment variables of the number of processes, of this one's number and of what
+#: else it tells each process, and what to type instead of the tool by itself
+LAUNCHERS = {
+    'pytorch': ('WORLD_SIZE', 'RANK', ('LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT'),
                 'tools/dist_train.sh CONFIG PROCESSES, or tools/dist_test.sh CONFIG CHECKPOINT '
                 'PROCESSES'),
-    'slurm': (('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
+    'slurm': ('SLURM_NTASKS', 'SLURM_PROCID', ('SLURM_NODELIST',),
               'tools/slurm_train.sh PARTITION JOB_NAME CONFIG'),
-    'mpi': (('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE',
-             'MASTER_ADDR'),
+    'mpi': ('OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_RANK',
+            ('OMPI_COMM_WORLD_LOCAL_RANK', 'MASTER_ADDR'),
             'mpirun -np PROCESSES -x MASTER_ADDR=ADDRESS python TOOL CONFIG --launcher mpi'),
 }
-
-#: launcher -> environment variables of the number of processes and of this one's number
-COUNT_AND_RANK = {'pytorch': ('WORLD_SIZE', 'RANK'), 'slurm': ('SLURM_NTASKS', 'SLURM_PROCID'),
-                  'mpi': ('OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_RANK')}
 
 
 def count_processes(launcher: str | None) -> int:
     """Number of processes of a run, also before its process group exists."""
-    if is_distributed() or launcher not in COUNT_AND_RANK:
+    if is_distributed() or launcher not in LAUNCHERS:
         return get_world_size()
-    return int(os.environ.get(COUNT_AND_RANK[launcher][0], 1))
+    return int(os.environ.get(LAUNCHERS[launcher][0], 1))
+
+
+def own_number(launcher: str | None) -> int:
+    """Number of this process in its run, also before the process group exists."""
+    if is_distributed() or launcher not in LAUNCHERS:
+        return get_rank()
+    return int(os.environ.get(LAUNCHERS[launcher][1], 0))
 
 
 def say(text: str, launcher: str | None = None) -> None:
     """Log a line of the first process, also before the process group of ``launcher`` exists."""
-    names = None if is_distributed() else COUNT_AND_RANK.get(launcher)
-    if (int(os.environ.get(names[1], 0)) if names else get_rank()) == 0:
+    if own_number(launcher) == 0:
         print_log(text, 'current')
 
 
@@ -68,9 +71,11 @@ def check_launcher(launcher: str) -> None:
     Raises:
         ValueError: a variable is missing: the tool was not started by this launcher.
     """
-    variables, command = ENVIRONMENTS.get(launcher, ((), ''))
-    missing = [name for name in variables if name not in os.environ]
-    if missing and not is_distributed():
+    if launcher not in LAUNCHERS or is_distributed():
+        return
+    count, rank, others, command = LAUNCHERS[launcher]
+    missing = [name for name in (rank, count, *others) if name not in os.environ]
+    if missing:
         raise WrongValue(f'--launcher {launcher}: {", ".join(missing)} '
                          f'{"is" if len(missing) == 1 else "are"} not set in the environment, so '
                          f'it did not start this process; type {command}, or leave --launcher '
@@ -86,7 +91,7 @@ def join_gloo(launcher: str, timeout: float, port: int | None = None) -> None:
         timeout: seconds that a process waits for another one.
         port: of the first process, for slurm; ``MASTER_PORT`` or 29500 if None.
     """
-    count, rank = COUNT_AND_RANK[launcher]
+    count, rank, *_ = LAUNCHERS[launcher]
     os.environ['WORLD_SIZE'], os.environ['RANK'] = os.environ[count], os.environ[rank]
     if launcher == 'slurm':
         os.environ.setdefault('LOCAL_RANK', os.environ.get('SLURM_LOCALID', '0'))

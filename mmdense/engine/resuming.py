@@ -19,6 +19,7 @@ from mmdense.mistakes import WrongValue
 
 from .config_text import Changes, of, read_changes, told
 from .launch import say
+from .run_config import holds_run_state
 
 #: settings that the rates follow from
 SCHEDULE = re.compile(
@@ -189,10 +190,11 @@ class ResumeHook(Hook):
         """
         if not runner._resume:
             return
-        name, meta = str(runner._load_from or runner.work_dir), checkpoint.get('meta', {})
-        if not {'iter', 'epoch'} <= meta.keys() or 'message_hub' not in checkpoint:
+        name = str(runner._load_from or runner.work_dir)
+        if not holds_run_state(checkpoint):
             raise WrongValue(f'--resume: {name} holds weights and no state of a run; start from '
                              'it with load_from')
+        meta = checkpoint['meta']
         changes = read_changes(meta, runner.cfg, name)
         refuse_other_weights(runner.model, checkpoint, changes, name)
         if self._left(runner, meta['iter'], meta['epoch']) <= 0:

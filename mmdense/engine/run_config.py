@@ -5,7 +5,7 @@ import logging
 import os
 import re
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from mmdense.files import LOCK, locked, remove_partials
 from mmdense.mistakes import WrongValue
 from mmdense.outputs import make_output_folder
 
-from .launch import COUNT_AND_RANK, check_launcher, say, start_processes
+from .launch import check_launcher, own_number, say, start_processes
 from .launcher_watch import end_with_launcher
 from .options import merge_options
 from .settings import fit_workers
@@ -135,6 +135,12 @@ def checkpoints_in(work_dir: str | os.PathLike) -> list[Path]:
                   reverse=True)
 
 
+def holds_run_state(checkpoint: Mapping) -> bool:
+    """Return whether a checkpoint has what a run needs to go on, not weights alone."""
+    return ({'iter', 'epoch'} <= set(checkpoint.get('meta') or ())
+            and 'message_hub' in checkpoint)
+
+
 def whole_checkpoint(work_dir: str | os.PathLike) -> tuple[Path | None, list[str]]:
     """Return the first of :func:`checkpoints_in` that reads whole and holds the state of a run.
 
@@ -155,8 +161,8 @@ def whole_checkpoint(work_dir: str | os.PathLike) -> tuple[Path | None, list[str
         except (ValueError, OSError) as error:
             wrong.append(str(error))
             continue
-        state = {'iter', 'epoch'} <= set(content.get('meta') or ()) and 'message_hub' in content
-        if state or path == pointed:    # ResumeHook refuses the one that was meant
+        # ResumeHook refuses the one that was meant
+        if holds_run_state(content) or path == pointed:
             return path, wrong
         wrong.append(f'{path} holds weights and no state of a run')
     if there:
@@ -204,8 +210,8 @@ def owned_work_dir(cfg: Config) -> Iterator[None]:
     Raises:
         ValueError: another run owns it.
     """
-    # not mmengine's is_main_process: on GPUs the process group comes with the runner
-    if int(os.environ.get(COUNT_AND_RANK.get(cfg.launcher, ('', ''))[1], 0)):
+    # on GPUs the process group comes later, with the runner
+    if own_number(cfg.launcher):
         yield
         return
     with locked(Path(cfg.work_dir) / LOCK):

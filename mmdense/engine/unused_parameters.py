@@ -2,16 +2,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mmdense.checkpoints.filled import bare
 from mmdense.mistakes import WrongValue
 from mmdense.models.selfsup.base import trained_index
 from mmdense.registry import HOOKS
@@ -40,12 +40,6 @@ def reached_parameters(model: nn.Module) -> Iterator[set[str]]:
             handle.remove()
 
 
-def unused_share(backbone: nn.Module, unused: Iterable[str]) -> float:
-    """Return the share of a backbone's trained numbers that the parameters ``unused`` hold."""
-    sizes = {name: p.numel() for name, p in trained_parameters(backbone).items()}
-    return sum(sizes[name] for name in unused) / max(sum(sizes.values()), 1)
-
-
 def describe_unused(model: nn.Module, reached: set[str]) -> tuple[float, str]:
     """Return the share of the backbone that gets no gradient, and a line that names its parts.
 
@@ -54,16 +48,16 @@ def describe_unused(model: nn.Module, reached: set[str]) -> tuple[float, str]:
         reached: names of the model's parameters that got a gradient.
     """
     backbone, index = model.backbone, trained_index(model)
-    own = {name: p for name, p in trained_parameters(backbone).items()
-           if f'backbone.{name}' not in reached}
-    share = unused_share(backbone, own)
+    sizes = {name: p.numel() for name, p in trained_parameters(backbone).items()}
+    own = [name for name in sizes if f'backbone.{name}' not in reached]
     if not own:
-        return share, f'all of {type(backbone).__name__} is trained (map {index})'
+        return 0., f'all of {type(backbone).__name__} is trained (map {index})'
     parts = Counter()
     for name in own:
         # timm's networks are wrapped
-        parts['.'.join(name.split('.')[:1 + name.startswith('timm_model.')])] += own[name].numel()
-    total = sum(p.numel() for p in trained_parameters(backbone).values())
+        parts['.'.join(name.split('.')[:1 + name.startswith('timm_model.')])] += sizes[name]
+    total = sum(sizes.values())
+    share = parts.total() / total
     named = [f'{part} {count / total:.1%}' for part, count in
              parts.most_common(LARGEST_NUMBER_OF_NAMES)]
     more = len(parts) - len(named)
@@ -87,7 +81,7 @@ class UnusedParametersHook(Hook):
         self.watching = None
 
     def before_train(self, runner: Runner) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare(runner.model)
         self.model, self.watching = model, reached_parameters(model)
         self.reached = self.watching.__enter__()
 

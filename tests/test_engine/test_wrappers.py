@@ -78,7 +78,7 @@ def test_the_config_is_fitted_for_several_processes_only(monkeypatch, given, exp
 @pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
 def test_a_gloo_group_is_what_the_launcher_says(monkeypatch, launcher):
     told, groups = ('3', '2'), []
-    given = dict(zip(launch.COUNT_AND_RANK[launcher], told, strict=True))
+    given = dict(zip(launch.LAUNCHERS[launcher][:2], told, strict=True))
     environ = {**given, 'SLURM_LOCALID': '1', 'MASTER_ADDR': 'host'}
     monkeypatch.setattr(launch.os, 'environ', environ)
     monkeypatch.setattr(dist, 'init_process_group', lambda *a, **k: groups.append((a, k)))
