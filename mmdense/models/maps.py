@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmdense.mistakes import WrongValue
@@ -69,3 +70,8 @@ def choose_map(backbone: nn.Module, maps: Tensor | Sequence[Tensor], index: int)
                          "transformer of mmpretrain needs out_type='featmap', one of timm "
                          'features_only=True')
     return chosen
+
+
+def pool_to_grid(features: Tensor, side: int | None) -> Tensor:
+    """Return a map (B, C, h, w) averaged to side x side cells; None keeps it as it is."""
+    return features if side is None else F.adaptive_avg_pool2d(features, side)

@@ -38,6 +38,16 @@ def build(**changes):
         return MODELS.build(config(**changes))
 
 
+def build_location(**changes):
+    """Location contrast, without norm in its head, so that processes add up."""
+    head = dict(type='mmdense.Projector', in_channels=64, hidden_channels=32, out_channels=16)
+    cfg = dict(type='mmdense.LocationContrast', backbone=BACKBONE, projector=head, num_cells=64,
+               loss=dict(type='mmdense.InfoNCE', temperature=0.2),
+               data_preprocessor=dict(type='BaseDataPreprocessor'))
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return MODELS.build({**cfg, **changes})
+
+
 def multi_task_config(**changes) -> dict:
     """MoCo (``image``) and DenseCL (``cells``, weight 0.5) on one backbone."""
     tasks = dict(image=moco_config(), cells=config(weight=0.5))

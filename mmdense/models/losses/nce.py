@@ -127,7 +127,8 @@ def masked_nce(query: Tensor, keys: Tensor, positive: BlockMask, negative: Block
 def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: float = 0.2,
              normalize: bool = True, query_index: Tensor | None = None,
              negative_index: Tensor | None = None, unit_negatives: bool = False,
-             block: int | None = None, valid: Tensor | None = None) -> Tensor:
+             block: int | None = None, valid: Tensor | None = None,
+             mask: BlockMask | None = None) -> Tensor:
     """Mean over rows of -log(P / (P + sum of exp(q . n / T))), where P = exp(q . p / T).
 
     InfoNCE (MoCo, 1911.05722, eq. 1), at least in float32. Gradients go to each argument that
@@ -151,10 +152,12 @@ def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: fl
         block: number of negatives in a block; by default what suits the device.
         valid: (N,) bool, which rows count; by default all. The mean is over those, 0 without any.
             No row is dropped, so a GPU is not waited for, and processes keep their row counts.
+        mask: which negatives count for which row, instead of ``query_index``: called with
+            ``(start, stop)``, gives bool (N, stop - start) or, as ``query_index``, (B, …).
 
     Raises:
-        ValueError: shapes do not fit, ``query_index`` without ``negative_index``, or a temperature
-            of 0 or below.
+        ValueError: shapes do not fit, ``query_index`` without ``negative_index`` or with a
+            ``mask``, or a temperature of 0 or below.
     """
     check_temperature(temperature)
     check_vectors('positive', positive, query, rows=True)
@@ -164,6 +167,8 @@ def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: fl
     check_index('valid', valid, query)
     if query_index is not None and negative_index is None:
         raise WrongValue('query_index needs negative_index: the image of each negative')
+    if query_index is not None and mask is not None:
+        raise WrongValue('query_index and mask both say which negatives count for a row: give one')
     valid = None if valid is None or known_all(valid) else valid
     if valid is not None:
         query, positive = (rows.masked_fill(~valid[:, None], 0) for rows in (query, positive))
@@ -171,7 +176,8 @@ def info_nce(query: Tensor, positive: Tensor, negatives: Tensor, temperature: fl
         query, positive = prepare(query, normalize), prepare(positive, normalize)
         options = dict(normalize=normalize and not unit_negatives, bounded=normalize, block=block)
         keep = None if negative_index is None else negative_index != EMPTY
-        mask = None if query_index is None else other_images(query_index, negative_index)
+        if query_index is not None:
+            mask = other_images(query_index, negative_index)
         return mean_nce((query * positive).sum(1) / temperature, [masked_logsumexp(
             query, negatives, 1 / temperature, keep=keep, mask=mask, **options)], valid)
 

@@ -7,5 +7,5 @@ from .geometry import (
     cell_overlaps,
     visible_in,
 )
-from .matches import Matches
+from .matches import Matches, draw_cells
 from .similarity import SimilarityMatcher, similarity_matches

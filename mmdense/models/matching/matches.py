@@ -3,9 +3,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from mmdense.mistakes import WrongValue
+
+
+def draw_cells(valid: Tensor, count: int) -> Tensor:
+    """Draw cells of each image without replacement, those that are ``valid`` first.
+
+    Uniformly, from torch's global generator of the device, which ``mmdense.IterationSeedHook``
+    sets from seed, iteration and rank.
+
+    Args:
+        valid: (B, N) bool.
+        count: how many; of images with fewer cells all.
+
+    Returns:
+        (B, min(count, N)) int64.
+    """
+    chances = torch.rand(valid.shape, device=valid.device) + valid
+    return chances.topk(min(count, valid.shape[1]), dim=1).indices
 
 
 @dataclass
@@ -37,7 +55,16 @@ class Matches:
                              f'{tuple(self.valid.shape)}')
 
     def take(self, cells: Tensor) -> Tensor:
-        """Return what matches, of the key's ``cells`` (B, D, M), as (B, D, N)."""
+        """Return what matches, of the key's ``cells`` (B, D, M), as (B, D, N), in their type."""
         if self.index is None:
-            return cells @ self.weights.transpose(1, 2).to(cells.dtype)
+            with torch.autocast(cells.device.type, enabled=False):
+                return cells @ self.weights.transpose(1, 2).to(cells.dtype)
         return cells.gather(2, self.index[:, None].expand(-1, cells.shape[1], -1))
+
+    def choose(self, drawn: Tensor) -> Matches:
+        """Return the matches of these query cells (B, n) alone."""
+        valid = self.valid.gather(1, drawn)
+        if self.index is not None:
+            return Matches(valid, self.index.gather(1, drawn))
+        wanted = drawn[..., None].expand(-1, -1, self.weights.shape[2])
+        return Matches(valid, weights=self.weights.gather(1, wanted))

@@ -1,6 +1,7 @@
 from .base import DenseSSL
 from .densecl import DenseCL
 from .detcon import DetConB, DetConS
+from .location import LocationContrast
 from .moco import MoCo
 from .multi_task import MultiTask
 from .two_branch import TwoBranchSSL

@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmdense.registry import MODELS
 from mmdense.structures import Views
 
+from ..maps import pool_to_grid
 from .base import build
 from .moco import MoCo
 from .queue_contrast import QueueContrast
@@ -60,9 +60,7 @@ class DenseCL(MoCo):
 
     def pool(self, features: Tensor) -> Tensor:
         """Return a map (B, C, h, w) pooled to the grid of cells, if there is one."""
-        if self.num_grid is None:
-            return features
-        return F.adaptive_avg_pool2d(features, self.num_grid)
+        return pool_to_grid(features, self.num_grid)
 
     def loss_map(self, images: Tensor) -> Tensor:
         """Return the map (B, C, h, w) that the dense loss compares, of images (B, 3, H, W)."""

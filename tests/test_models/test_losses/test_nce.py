@@ -86,6 +86,23 @@ def test_unfilled_slots_alone():
     against_reference([(4, 8), (4, 8), (6, 8)], negative_index=[-2, 7, -1, -2, 0, -2], block=4)
 
 
+@pytest.mark.parametrize('rows', [6, 3])
+def test_a_mask_says_which_negatives_count_for_a_row(rows):
+    """As many leaves of one row each; a mask of fewer rows is shared by those after one another."""
+    mask = torch.rand(rows, 9) < 0.5
+    query, positive, negatives = inputs = leaves((6, 8), (6, 8), (9, 8))
+    loss = info_nce(*inputs, block=4, mask=lambda start, stop: mask[:, start:stop])
+    parts = [info_nce(query[n:n + 1], positive[n:n + 1], negatives[mask[n * rows // 6]])
+             for n in range(6)]
+    expected = sum(parts) / 6
+    torch.testing.assert_close(loss, expected)
+    for one, other in zip(gradients(loss, inputs), gradients(expected, inputs), strict=True):
+        torch.testing.assert_close(one, other)
+    with pytest.raises(ValueError, match='query_index and mask both say which negatives'):
+        info_nce(*inputs, query_index=torch.arange(6), negative_index=torch.arange(9),
+                 mask=lambda start, stop: mask[:, start:stop])
+
+
 @pytest.mark.parametrize('normalize', [True, False])
 @pytest.mark.parametrize('temperature', [0.2, 0.01])
 @pytest.mark.parametrize('left', ['none there', 'unfilled', 'own'])

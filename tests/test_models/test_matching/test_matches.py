@@ -16,6 +16,16 @@ def test_weights_mix_the_cells():
     torch.testing.assert_close(one.take(cells), Matches(one.valid, index).take(cells))
 
 
+def test_matches_of_some_cells_are_those_of_all():
+    valid, drawn = torch.rand(2, 6) < 0.7, torch.tensor([[5, 0, 5], [1, 4, 2]])
+    keys, parts = torch.randn(2, 3, 7), drawn[:, None].expand(-1, 3, -1)
+    for given in (dict(index=torch.randint(7, (2, 6))), dict(weights=torch.rand(2, 6, 7))):
+        found = Matches(valid, **given)
+        some = found.choose(drawn)
+        assert torch.equal(some.valid, valid.gather(1, drawn))
+        torch.testing.assert_close(some.take(keys), found.take(keys).gather(2, parts))
+
+
 @pytest.mark.parametrize('given, message', [
     (dict(), 'needs index or weights, one of them'),
     (dict(index=torch.zeros(2, 3).long(), weights=torch.zeros(2, 3, 4)), 'one of them'),

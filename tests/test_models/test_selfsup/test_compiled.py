@@ -6,7 +6,14 @@ import copy
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
-from references.tiny import BACKBONE, build, build_detcon, region_views, views_of
+from references.tiny import (
+    BACKBONE,
+    build,
+    build_detcon,
+    build_location,
+    region_views,
+    views_of,
+)
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.autograd.graph import increment_version
 
@@ -30,6 +37,9 @@ def method_and_views(name: str, **changes):
         method = build(**SMALL, dense_projector=HEAD, queue=dict(size=10, own_image='masked'),
                        **changes)
         views = views_of(torch.tensor([1, 2, 1, 4]))
+    elif name == 'LocationContrast':
+        method, views = build_location(**SMALL, num_cells=9), region_views(4, side=32)
+        views.regions = None
     else:
         twin = dict(predictor={**HEAD, 'in_channels': 8}) if name == 'DetConB' else {}
         method, views = build_detcon(name[-1], **SMALL, **twin), region_views(4, side=32)
@@ -69,7 +79,8 @@ def assert_same(method, other, losses, other_losses):
         'weights')),
     pytest.param('DetConB', id='DetConB', marks=pytest.mark.situation(
         'processes', 'compile=True with DetCon_B', 'works', 'one graph, the same losses and '
-        'weights'))])
+        'weights')),
+    'LocationContrast'])
 def test_the_losses_are_one_graph(name):
     """From the first step on, in which the twin takes the weights over; queue and twin too.
 
@@ -82,12 +93,12 @@ def test_the_losses_are_one_graph(name):
     def losses_of(forward):
         def step(images, optim):
             losses = forward(images, views, mode='loss')
-            optim.update_params(sum(losses.values()))
+            optim.update_params(method.parse_losses(losses)[0])
             return losses
         return step
 
     assert_same(method, other, train(method, losses_of(method)), train(other, losses_of(other)))
-    if name != 'DetConS':
+    if other.twin is not None:
         assert other.twin.steps == 2
 
 
@@ -105,13 +116,13 @@ def test_the_step_as_mmengine_compiles_it():
     assert other.twin.steps == 2 and (other.contrast.queue.index >= 0).sum() == 8
 
 
-@pytest.mark.parametrize('name', ['DenseCL', 'DetConS', 'DetConB'])
+@pytest.mark.parametrize('name', ['DenseCL', 'DetConS', 'DetConB', 'LocationContrast'])
 @pytest.mark.situation('processes', 'a step that would wait for the GPU', 'works',
                        'nothing in a loss asks for a value')
 def test_losses_never_ask_for_a_value(name):
     """On a GPU that is none: no item(), no unique(), no index by a mask, nothing on the CPU."""
     method, views = method_and_views(name)
-    if name != 'DetConS':
+    if method.twin is not None:
         method.twin.follow()            # its first step looks whether it has started,
         increment_version(next(method.backbone.parameters()))
         method.twin.follow()            # its second whether the optimiser's steps are counted
