@@ -112,7 +112,8 @@ def small_options(leaf: Path) -> dict[str, int | str | bool]:
     What the config itself does not say, the folder of images, is among them.
     """
     cfg = parsed(leaf)
-    options = {'train_dataloader.batch_size': 2, 'model.backbone.base_channels': 64 // NARROW}
+    batch = 3 if cfg.model.type == 'mmdense.CP2' else 2     # it pastes onto two other images
+    options = {'train_dataloader.batch_size': batch, 'model.backbone.base_channels': 64 // NARROW}
     if '_r50_folder' in leaf.stem:
         options['train_dataloader.dataset.data_root'] = 'data/mine'
     for name in ('val_dataloader', 'test_dataloader'):

@@ -38,6 +38,17 @@ def build(**changes):
         return MODELS.build(config(**changes))
 
 
+def build_cp2(**changes):
+    """CP2 on a small decoder of two dilations, without norm in its head."""
+    cfg = moco_config(
+        type='mmdense.CP2', backbone={**BACKBONE, 'strides': (1, 2, 2, 1)},
+        projector=dict(type='mmdense.Projector', hidden_channels=32, out_channels=16),
+        decode_head=dict(type='ASPPHead', in_channels=64, in_index=-1, channels=12,
+                         dilations=(1, 2), num_classes=3, norm_cfg=dict(type='BN')))
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return MODELS.build({**cfg, **changes})
+
+
 def build_location(**changes):
     """Location contrast, without norm in its head, so that processes add up."""
     head = dict(type='mmdense.Projector', in_channels=64, hidden_channels=32, out_channels=16)

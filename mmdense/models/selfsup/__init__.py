@@ -1,4 +1,5 @@
 from .base import DenseSSL
+from .cp2 import CP2
 from .densecl import DenseCL
 from .detcon import DetConB, DetConS
 from .location import LocationContrast

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 import torch
 from jobs.detcon import SOURCES, build_detcon
-from references.tiny import build, build_location, build_moco
+from references.tiny import build, build_cp2, build_location, build_moco
 
 from mmdense.models.necks.projector import Projector
 from mmdense.models.random_batch import random_batch
@@ -30,9 +30,9 @@ def calls(method, work) -> Counter:
 @pytest.mark.parametrize('make', [
     build, build_moco, lambda: build_moco(symmetric=True), lambda: build_detcon('S'),
     lambda: build_detcon('B'), lambda: build_detcon('B', two_views=False), build_location,
-    lambda: build_location(instances='patches', num_grid=2)],
+    lambda: build_location(instances='patches', num_grid=2), build_cp2],
     ids=['DenseCL', 'MoCo', 'symmetric', 'DetCon_S', 'DetCon_B', 'DetCon_B of one view',
-         'location', 'patches'])
+         'location', 'patches', 'CP2'])
 def test_networks_run_as_in_a_step(make):
     method = make()
     images, views = random_batch(method.num_views, 4, 64, regions=4)

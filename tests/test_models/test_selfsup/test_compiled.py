@@ -9,6 +9,7 @@ from mmengine.optim import OptimWrapper
 from references.tiny import (
     BACKBONE,
     build,
+    build_cp2,
     build_detcon,
     build_location,
     region_views,
@@ -37,6 +38,12 @@ def method_and_views(name: str, **changes):
         method = build(**SMALL, dense_projector=HEAD, queue=dict(size=10, own_image='masked'),
                        **changes)
         views = views_of(torch.tensor([1, 2, 1, 4]))
+    elif name == 'CP2':
+        method, views = build_cp2(
+            **{**SMALL, 'projector': {**HEAD, 'in_channels': 12}}, queue=dict(size=10),
+            decode_head=dict(type='FCNHead', in_channels=8, in_index=-1, channels=12, num_convs=1,
+                             concat_input=False, norm_cfg=dict(type='BN'))), views_of(
+            torch.arange(4))
     elif name == 'LocationContrast':
         method, views = build_location(**SMALL, num_cells=9), region_views(4, side=32)
         views.regions = None
@@ -80,7 +87,7 @@ def assert_same(method, other, losses, other_losses):
     pytest.param('DetConB', id='DetConB', marks=pytest.mark.situation(
         'processes', 'compile=True with DetCon_B', 'works', 'one graph, the same losses and '
         'weights')),
-    'LocationContrast'])
+    'LocationContrast', 'CP2'])
 def test_the_losses_are_one_graph(name):
     """From the first step on, in which the twin takes the weights over; queue and twin too.
 
@@ -116,7 +123,7 @@ def test_the_step_as_mmengine_compiles_it():
     assert other.twin.steps == 2 and (other.contrast.queue.index >= 0).sum() == 8
 
 
-@pytest.mark.parametrize('name', ['DenseCL', 'DetConS', 'DetConB', 'LocationContrast'])
+@pytest.mark.parametrize('name', ['DenseCL', 'DetConS', 'DetConB', 'LocationContrast', 'CP2'])
 @pytest.mark.situation('processes', 'a step that would wait for the GPU', 'works',
                        'nothing in a loss asks for a value')
 def test_losses_never_ask_for_a_value(name):
