@@ -169,6 +169,23 @@ def test_regions_are_chosen_as_the_page_says(lines: str, data: Path, tmp_path: P
     assert len(sample['inputs']) == (3 if 'clustered' in lines else 2)
 
 
+@pytest.mark.parametrize('lines', re.findall(
+    r'```python\n(.*?)```', (ROOT / 'docs/removing.md').read_text().replace('\n  ', '\n'),
+    re.DOTALL))
+def test_what_is_removed_is_as_the_page_says(lines: str, data: Path, tmp_path: Path):
+    """The blocks of docs/removing.md: a penalty is built, and grey views are grey."""
+    leaf = tmp_path / 'mine.py'
+    leaf.write_text(lines.replace("'densecl", f"'{CONFIGS}/densecl"))
+    cfg = read(leaf, data)
+    cfg.train_dataloader.dataset.data_root = str(data / 'mine')
+    penalties = build_shapes(cfg.model).penalties
+    found = build(cfg.train_dataloader.dataset, DATASETS)
+    views = [view for n in range(len(found)) for view in found[n]['inputs']]
+    assert {tuple(view.shape) for view in views} == {(3, 224, 224)} and len(views) == 12
+    grey = [bool((view[0] == view[1]).all()) for view in views]
+    assert ('place' in penalties and not all(grey)) or (not penalties and all(grey))
+
+
 @every_finetuning
 def test_segmentor_trains_on_its_own_crops(leaf: Path, data: Path):
     """Size of a padded batch, and the head's output stride."""

@@ -1,18 +1,21 @@
-"""Places as instances: which negatives, cells or patches, with or without the guard? And CP2.
+"""Places as instances: which negatives, cells or patches, with or without the guard?
 
-One seed. Generated scenes, ResNet-18 at stride 16, C5; the auto recipe at 400 steps of 32 images.
+One seed. Generated scenes; the auto recipe at 400 steps of 32 images of 56 pixels. The cells are
+7 x 7: C5's at stride 8, or C4's in DenseCL's row, which pools C5.
 Data: data/shapes, generated on first use.
 Command: python tools/run_table.py configs/tables/location.py
 """
-_common = [
+_location = [
     '../_base_/pretrain_runtime.py',
-    '../_base_/backbones/r18_s16.py',
+    '../_base_/methods/small/location.py',
+    '../_base_/backbones/r18.py',
     '../_base_/datasets/unlabelled_shapes.py',
     '../_base_/datasets/frozen_shapes.py',
     '../_base_/schedules/auto.py',
+    {'model': '_base_.network', 'model.backbone.strides': (1, 2, 1, 1),
+     'train_dataloader.dataset.pipeline': '_base_.pipeline_cells',
+     'default_hooks.checkpoint.interval': 100},
 ]
-_settings = {'model': '_base_.network', 'default_hooks.checkpoint.interval': 100}
-_location = [*_common, '../_base_/methods/small/location.py', _settings]
 _densecl = '../densecl_r18_shapes.py'
 rows = [
     dict(name='random', pretrain=None),
@@ -23,8 +26,7 @@ rows = [
     dict(name='location, other images', pretrain=_location, options={'model.negatives': 'batch'}),
     dict(name='location, own image', pretrain=_location, options={'model.negatives': 'image'}),
     dict(name='location, patches', pretrain=[
-        *_location[:-1], {**_settings, 'model.instances': 'patches', 'model.num_grid': 4}]),
-    dict(name='CP2', pretrain=[*_common, '../_base_/methods/small/cp2.py', _settings]),
+        *_location[:-1], {**_location[-1], 'model.instances': 'patches', 'model.num_grid': 4}]),
 ]
 evaluate = dict(
     config=_densecl,

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmdense.models.losses.place import share_of_sums
+
 #: places per side that are told apart: of larger maps so many evenly chosen cells are looked at
 PLACES = 16
 
@@ -15,10 +17,8 @@ PLACES = 16
 class PlaceShare:
     """Share of the variance of cells' vectors that the mean map over the images explains.
 
-    An analysis of variance with two factors, the cell's place and its image: of what is the same
-    at a place in all images, the part is taken off that chance gives to the mean of so many images.
-    So vectors that do not depend on their place give 0 on average, and vectors that depend on
-    nothing else give 1. Only sums are kept, so images may come one by one.
+    See :func:`~mmdense.models.losses.place.share_of_sums`. Only sums are kept, so images may come
+    one by one.
 
     Args:
         device: of the cells.
@@ -60,17 +60,12 @@ class PlaceShare:
         sums = self.sums
         cells, images = self.counts.sum(), self.totals[2]
         places = (self.counts > 0).sum()
-        freedom = cells - places - images + 1
-        if sums is None or images < 2 or places < 2 or freedom < 1:
+        if sums is None or images < 2 or places < 2 or cells - places - images < 0:
             return math.nan
-        common = sums.sum(0).square().sum() / cells
-        total = self.totals[0] - common
-        by_place = (sums.square().sum(1) / self.counts.clamp_min(1)).sum() - common
-        by_image = self.totals[1] - common
-        noise = (total - by_place - by_image).clamp_min(0) / freedom
+        total = self.totals[0] - sums.sum(0).square().sum() / cells
         if not total > 1e-9 * self.totals[0]:          # nan is not above anything
             return math.nan
-        return float((by_place - (places - 1) * noise) / total)
+        return float(share_of_sums(sums, self.counts, *self.totals))
 
 
 def label_cells(labels: Tensor, num_classes: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

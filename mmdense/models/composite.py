@@ -6,6 +6,8 @@ import math
 import torch
 from torch import Tensor
 
+from mmdense.mistakes import WrongValue
+
 
 def composite(foreground: Tensor, background: Tensor, mask: Tensor) -> Tensor:
     """Return images (B, C, H, W): the foreground where ``mask`` (B, H, W), bool, else the other."""
@@ -32,7 +34,7 @@ def random_holes(count: int, size: tuple[int, int], area: tuple[float, float] = 
         ValueError: an ``area`` that is not within (0, 1], or an ``aspect`` not above 0.
     """
     if not 0 < area[0] <= area[1] <= 1 or not 0 < aspect[0] <= aspect[1]:
-        raise ValueError(f'area={area}, aspect={aspect}: expected lowest and highest, an area '
+        raise WrongValue(f'area={area}, aspect={aspect}: expected lowest and highest, an area '
                          'above 0 and up to 1, and an aspect above 0')
     height, width = size
     share, ratio, top, left = torch.rand(4, count, device=device)
@@ -59,7 +61,7 @@ def draw_others(count: int, device: torch.device | str = 'cpu') -> Tensor:
         ValueError: fewer than three images.
     """
     if count < 3:
-        raise ValueError(f'a batch of {count} image(s) in a process: each is pasted onto two '
+        raise WrongValue(f'a batch of {count} image(s) in a process: each is pasted onto two '
                          'others; expected train_dataloader.batch_size of at least 3')
     turns = torch.randperm(count - 1, device=device)[:2] + 1
     return (torch.arange(count, device=device) + turns[:, None]) % count

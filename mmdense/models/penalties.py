@@ -1,9 +1,7 @@
-"""Losses that any method can have beside its own: what pulls a network back to where it began."""
+"""Losses that any method can have beside its own: against places, and back to where it began."""
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -11,29 +9,12 @@ from torch import Tensor, nn
 from mmdense.mistakes import WrongValue
 from mmdense.registry import MODELS
 
-from .maps import backbone_maps, choose_map, turn_maps
+from .losses.place import place_share
+from .selfsup.base import DenseSSL, build, encode
 
 
-@contextmanager
-def first_pass(backbone: nn.Module) -> Iterator[list]:
-    """Keep the images and the outputs of the first forward of a backbone in this context."""
-    kept: list = []
-
-    def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
-        if not kept:
-            kept.extend((inputs[0], output))
-    handle = backbone.register_forward_hook(keep)
-    try:
-        yield kept
-    finally:
-        handle.remove()
-
-
-class StartPenalty(nn.Module):
-    """Base of what remembers a method's backbone as it was at its first training step.
-
-    By then a checkpoint was loaded. What is remembered is in buffers, so a resumed run goes on with
-    the same start; a new run that loads another run's weights (``load_from``) begins with those.
+class Penalty(nn.Module):
+    """Base of the components of a method's ``penalties``.
 
     Args:
         weight: of the loss.
@@ -42,28 +23,64 @@ class StartPenalty(nn.Module):
         ValueError: a weight that is not above 0.
     """
 
-    def __init__(self, weight: float) -> None:
+    def __init__(self, weight: float = 1.0) -> None:
         super().__init__()
         if not 0 < weight < float('inf'):
             raise WrongValue(f'{type(self).__name__}(weight={weight}): expected a number above 0')
         self.weight = weight
+
+    def prepare(self, method: DenseSSL) -> None:
+        """Look at the method when it is made."""
+
+    def begin(self, method: DenseSSL) -> None:
+        """Look at the method before each training step, outside a compiled graph."""
+
+    def forward(self, method: DenseSSL, passes: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """Return the weighted loss, a scalar.
+
+        Args:
+            passes: what went through the trained network in this step, one per view: images
+                (B, 3, H, W) and their map (B, C, h, w), with gradient.
+        """
+        raise NotImplementedError
+
+
+@MODELS.register_module()
+class PlacePenalty(Penalty):
+    """:func:`~mmdense.models.losses.place_share` of the maps, a mean over the views.
+
+    Where padding or a fixed camera lets a network know places, this keeps it from saying them.
+    Crops and flips move what an image shows, so what is the same at a place of all views is not
+    content.
+    """
+
+    def forward(self, method: DenseSSL, passes: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """Return the weighted share, a scalar."""
+        return self.weight * sum(place_share(features) for _, features in passes) / len(passes)
+
+
+class StartPenalty(Penalty):
+    """Base of what remembers a method's networks as they were at its first training step.
+
+    By then a checkpoint was loaded. What is remembered is in buffers, so a resumed run goes on with
+    the same start; a new run that loads another run's weights (``load_from``) begins with those.
+    """
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__(weight)
         self.register_buffer('taken', torch.zeros((), dtype=torch.bool))
         self.ready = False
 
-    def prepare(self, backbone: nn.Module) -> None:
-        """Make room for what :meth:`take` remembers, at construction."""
-        raise NotImplementedError
-
-    def take(self, backbone: nn.Module) -> None:
-        """Remember the backbone as it is."""
+    def take(self, method: DenseSSL) -> None:
+        """Remember the method's networks as they are."""
         raise NotImplementedError
 
     @torch.no_grad()
-    def begin(self, backbone: nn.Module) -> None:
-        """Remember the backbone unless that was done; to be called before each training step."""
+    def begin(self, method: DenseSSL) -> None:
+        """Remember the networks unless that was done."""
         if not self.ready:
             if not self.taken.item():              # once a process, not once a step
-                self.take(backbone)
+                self.take(method)
                 self.taken.fill_(True)
             self.ready = True
 
@@ -84,39 +101,43 @@ class StartPenalty(nn.Module):
 class L2SP(StartPenalty):
     """Squared distance of the backbone's parameters to their start (Li et al., 1802.01483).
 
-    ``weight / 2 sum (w - w0)^2``. Buffers, as BatchNorm's statistics, are free. It
-    costs a copy of the parameters, and no forward. Weight decay beside it still pulls to 0:
+    ``weight / 2 sum (w - w0)^2``. Buffers, as BatchNorm's statistics, are free. It costs a copy of
+    the parameters, and no forward. Weight decay beside it still pulls to 0:
     ``optim_wrapper.paramwise_cfg.custom_keys.backbone.decay_mult=0`` ends that.
     """
 
-    def prepare(self, backbone: nn.Module) -> None:
+    def prepare(self, method: DenseSSL) -> None:
         """Make a buffer for each parameter that is trained."""
-        self.names = [name for name, p in backbone.named_parameters() if p.requires_grad]
-        for number, name in enumerate(self.names):
-            self.register_buffer(f'start{number}', torch.zeros_like(backbone.get_parameter(name)))
+        self.names = [name for name, p in method.backbone.named_parameters() if p.requires_grad]
+        for number, start in enumerate(self.present(method)):
+            self.register_buffer(f'start{number}', torch.zeros_like(start))
+
+    def present(self, method: DenseSSL) -> list[Tensor]:
+        """The parameters as they are, in the order of ``names``."""
+        own = dict(method.backbone.named_parameters())
+        return [own[name] for name in self.names]
 
     @property
     def starts(self) -> list[Tensor]:
         """The parameters as they began, in the order of ``names``."""
         return [getattr(self, f'start{number}') for number in range(len(self.names))]
 
-    def take(self, backbone: nn.Module) -> None:
+    def take(self, method: DenseSSL) -> None:
         """Copy the parameters."""
-        torch._foreach_copy_(self.starts, [backbone.get_parameter(name) for name in self.names])
+        torch._foreach_copy_(self.starts, self.present(method))
 
-    def forward(self, method: nn.Module, images: Tensor, maps: Tensor | Sequence) -> Tensor:
-        """Return the penalty of a method's backbone, a scalar."""
-        own = dict(method.backbone.named_parameters())
-        apart = torch._foreach_sub([own[name] for name in self.names], self.starts)
+    def forward(self, method: DenseSSL, passes: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """Return the weighted distance, a scalar."""
+        apart = torch._foreach_sub(self.present(method), self.starts)
         return self.weight / 2 * torch.stack([one.square().sum() for one in apart]).sum()
 
 
 @MODELS.register_module()
 class FeatureAnchor(StartPenalty):
-    """How far the map of the first view has moved from what the starting network makes of it.
+    """How far the map of the first view has moved from what the starting networks make of it.
 
-    It costs a frozen copy of the backbone, and its forward on one view per step. The frozen copy
-    is in eval mode. The map is the method's ``out_index``.
+    It costs a frozen copy of the encoder, in eval mode, and its forward on one view per step. Of a
+    method of cells it is the map of cells.
 
     Args:
         loss: of two maps (B, C, h, w): ``mmdense.KernelAlignmentLoss``, ``GramLoss`` or
@@ -126,31 +147,27 @@ class FeatureAnchor(StartPenalty):
 
     def __init__(self, loss: dict, weight: float = 1.0) -> None:
         super().__init__(weight)
-        self.criterion = MODELS.build(loss)
+        self.criterion = build(loss)
 
-    def prepare(self, backbone: nn.Module) -> None:
-        """Copy the backbone."""
-        self.frozen = copy.deepcopy(backbone).requires_grad_(False)
+    def prepare(self, method: DenseSSL) -> None:
+        """Copy the backbone, and the decode head where there is one."""
+        self.frozen = nn.ModuleDict(copy.deepcopy(method.encoder())).requires_grad_(False)
 
-    def take(self, backbone: nn.Module) -> None:
-        """Take the backbone's weights and buffers over."""
-        self.frozen.load_state_dict(backbone.state_dict())
+    def take(self, method: DenseSSL) -> None:
+        """Take the weights and buffers over."""
+        for name, module in method.encoder().items():
+            self.frozen[name].load_state_dict(module.state_dict())
 
     def train(self, mode: bool = True) -> FeatureAnchor:
-        """Set the mode, of all but the frozen network."""
+        """Set the mode, of all but the frozen networks."""
         super().train(mode)
-        self.frozen.eval()                   # mmseg's ResNet returns None here
+        for module in self.frozen.values():
+            module.eval()
         return self
 
-    def forward(self, method: nn.Module, images: Tensor, maps: Tensor | Sequence) -> Tensor:
-        """Return the loss, a scalar.
-
-        Args:
-            images: (B, 3, H, W), of the first pass of the method's backbone in this step.
-            maps: what the backbone gave of them.
-        """
+    def forward(self, method: DenseSSL, passes: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """Return the weighted loss, a scalar."""
+        images, own = passes[0]
         with torch.no_grad():
-            start = choose_map(self.frozen, backbone_maps(self.frozen, images), method.out_index)
-        own = choose_map(method.backbone, turn_maps(method.backbone, maps, images.shape[2:]),
-                         method.out_index)
+            start = encode(self.frozen, images, getattr(method, 'cell_index', method.out_index))
         return self.weight * self.criterion(own, start)

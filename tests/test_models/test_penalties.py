@@ -11,6 +11,7 @@ from references.tiny import (
     build_detcon,
     build_moco,
     build_multi_task,
+    multi_task_config,
     region_views,
     views_of,
 )
@@ -49,7 +50,7 @@ def test_values_after_a_move(make):
     start = copy.deepcopy(model.backbone)
     squared = moved(model)
     # BatchNorm of the trained network normalises by the batch; the start by what it had seen
-    frozen = model.penalties['anchor'].frozen
+    frozen = model.penalties['anchor'].frozen['backbone']
     assert not frozen.training and all(not p.requires_grad for p in frozen.parameters())
     losses = model(images(), views, 'loss')
     assert losses['loss_start'].item() == pytest.approx(0.3 / 2 * squared, rel=1e-4)
@@ -68,7 +69,7 @@ def test_the_start_is_what_was_loaded_before_the_first_step():
     model = build_moco(penalties=BOTH)
     model.backbone.load_state_dict(other.backbone.state_dict())
     model.train()(images(), views_of(torch.arange(4)), 'loss')
-    for name, p in model.penalties['anchor'].frozen.named_parameters():
+    for name, p in model.penalties['anchor'].frozen['backbone'].named_parameters():
         assert torch.equal(p, other.backbone.get_parameter(name))
     assert all(torch.equal(kept, other.backbone.get_parameter(name)) for kept, name in zip(
         model.penalties['start'].starts, model.penalties['start'].names, strict=True))
@@ -92,23 +93,33 @@ def test_a_resumed_run_keeps_its_start_and_a_new_one_takes_the_loaded():
     assert anew(images(), views, 'loss')['loss_start'] == 0
 
 
-def test_every_method_takes_them_and_several_tasks_share_them():
+def test_every_method_takes_them_and_a_task_of_several():
     model = build_detcon('S', penalties=BOTH).train()
     losses = model(images(), region_views(4), 'loss')
     assert {'loss_region', 'loss_start', 'loss_anchor'} <= set(losses)
-    model, views = build_multi_task(penalties=dict(start=L2SP)).train(), views_of(torch.arange(4))
-    found = model(dict.fromkeys(('image', 'cells'), images()),
-                  dict.fromkeys(('image', 'cells'), views), 'loss')
-    assert found['loss_start'] == 0
+    tasks = multi_task_config()['tasks']
+    tasks['cells']['penalties'] = BOTH
+    model, views = build_multi_task(tasks=tasks).train(), views_of(torch.arange(4))
+
+    def step():
+        return model(dict.fromkeys(tasks, images()), dict.fromkeys(tasks, views), 'loss')
+    assert step()['cells.loss_start'] == 0
     assert moved(model) > 0
-    assert model(dict.fromkeys(('image', 'cells'), images()),
-                 dict.fromkeys(('image', 'cells'), views), 'loss')['loss_start'] > 0
+    assert step()['cells.loss_start'] > 0 and 'image.loss_start' not in step()
 
 
-def test_a_penalty_of_one_task_is_refused():
-    task = dict(type='mmdense.MoCo', penalties=dict(start=L2SP))
-    with pytest.raises(ValueError, match=r'tasks\.a\.penalties: .* expected model\.penalties'):
-        build_multi_task(tasks=dict(a=task))
+def test_the_map_is_that_of_the_cells_and_of_the_decoder():
+    head = dict(type='mmdense.Projector', hidden_channels=8, out_channels=16)
+    decoder = dict(type='FCNHead', in_channels=64, in_index=-1, channels=12, num_convs=1,
+                   norm_cfg=dict(type='BN'))
+    for changes, channels in ((dict(cell_index=-2), 32), (dict(decode_head=decoder), 12)):
+        model = build(backbone={**BACKBONE, 'out_indices': (2, 3)}, penalties=BOTH,
+                      projector=head, dense_projector=head, **changes).train()
+        shapes = []
+        model.penalties['anchor'].criterion.register_forward_hook(
+            lambda _, maps, loss, shapes=shapes: shapes.extend(one.shape[1] for one in maps))
+        model(images(), views_of(torch.arange(4)), 'loss')
+        assert shapes == [channels] * 2
 
 
 @pytest.mark.parametrize('weight', [0, -1, float('nan')])

@@ -9,3 +9,4 @@ from .foreground import foreground_nce
 from .logsumexp import masked_logsumexp
 from .nce import InfoNCE, info_nce, masked_nce
 from .pixel import pixel_consistency
+from .place import place_share

@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmdense.mistakes import WrongValue
+
 from .nce import check_temperature
 
 
@@ -30,7 +32,7 @@ def foreground_nce(query: Tensor, key: Tensor, query_mask: Tensor, key_mask: Ten
         mask.shape == (*maps.shape[:1], *maps.shape[2:])
         for maps, mask in ((query, query_mask), (key, key_mask)))
     if not fits:
-        raise ValueError(f'query {tuple(query.shape)} and key {tuple(key.shape)}, masks '
+        raise WrongValue(f'query {tuple(query.shape)} and key {tuple(key.shape)}, masks '
                          f'{tuple(query_mask.shape)} and {tuple(key_mask.shape)}: expected '
                          '(B, D, h, w), (B, D, h\', w\') and a mask of each')
     query_mask, key_mask = query_mask.flatten(1), key_mask.flatten(1)

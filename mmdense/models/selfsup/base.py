@@ -15,7 +15,6 @@ from mmdense.registry import MODELS
 from mmdense.structures import Views
 
 from ..maps import backbone_maps, choose_map
-from ..penalties import first_pass
 
 #: parts of a method that do not take the encoder's map
 NOT_ON_MAP = ('backbone', 'decode_head', 'predictor')
@@ -140,7 +139,7 @@ def begin_penalties(method: DenseSSL, args: tuple, kwargs: dict) -> None:
     """Before a training forward: let penalties remember the start, outside a compiled graph."""
     if method.training and 'loss' in (*args[2:], kwargs.get('mode')):
         for penalty in method.penalties.values():
-            penalty.begin(method.backbone)
+            penalty.begin(method)
 
 
 class DenseSSL(BaseModel):
@@ -157,8 +156,8 @@ class DenseSSL(BaseModel):
             returns; -1 = last. Networks of several branches (BiSeNet, PIDNet) end with auxiliary
             maps: docs/backbones.md. The twin and frozen evaluation take the same.
         init_cfg: as of every mmengine module.
-        penalties: configs of further losses, by name, such as ``mmdense.L2SP``; ``loss_NAME`` in
-            the log. They look at the backbone and its first pass of a step.
+        penalties: by name, configs of what is added to the method's losses as ``loss_NAME``, such
+            as ``mmdense.PlacePenalty``: they look at what passed the trained network in a step.
 
     Attributes:
         num_views: views of an image that ``loss`` takes, no more and no fewer.
@@ -195,12 +194,40 @@ class DenseSSL(BaseModel):
             raise WrongValue(f'out_index={out_index}: the decode head chooses its maps by its own '
                              'in_index; expected out_index=-1 beside a decode_head')
         self.out_index = out_index
-        self.penalties = nn.ModuleDict({
-            name: build(cfg) for name, cfg in (penalties or {}).items()})
+        self.penalties = nn.ModuleDict({name: build(cfg)
+                                        for name, cfg in (penalties or {}).items()})
         for penalty in self.penalties.values():
-            penalty.prepare(self.backbone)
+            penalty.prepare(self)
         if penalties:
             self.register_forward_pre_hook(begin_penalties, with_kwargs=True)
+        self.passes: list[tuple[Tensor, Tensor]] | None = None
+
+    def note(self, images: Tensor, features: Tensor, net: nn.Module) -> None:
+        """Keep a pass for the penalties, if it is the trained network's in a step.
+
+        Args:
+            images: (B, 3, H, W).
+            features: their map (B, C, h, w).
+        """
+        if self.passes is not None and net is self and torch.is_grad_enabled():
+            self.passes.append((images, features))
+
+    def losses(self, inputs: list[Tensor], views: Views) -> dict[str, Tensor]:
+        """Return :meth:`loss` of V views, each (B, 3, H, W), and the penalties beside it.
+
+        Raises:
+            ValueError: a penalty has the name of one of the method's losses.
+        """
+        if not self.penalties or not torch.is_grad_enabled():
+            return self.loss(inputs, views)
+        self.passes = []
+        losses = self.loss(inputs, views)
+        passes, self.passes = self.passes, None
+        added = {f'loss_{name}': penalty(self, passes) for name, penalty in self.penalties.items()}
+        if twice := losses.keys() & added.keys():
+            raise WrongValue(f'penalties: {type(self).__name__} has a {min(twice)} of its own; '
+                             'expected other names')
+        return {**losses, **added}
 
     def encode(self, images: Tensor, net: nn.Module | None = None) -> Tensor:
         """Return :func:`encode` of images (B, 3, H, W) under the twin ``net``, or under itself.
@@ -212,6 +239,7 @@ class DenseSSL(BaseModel):
         features = encode(net, images, self.out_index)
         names = [name for name, _ in net.named_children() if name not in NOT_ON_MAP]
         check_channels(net, features.shape[1], f'out_index={self.out_index}', names)
+        self.note(images, features, net)
         return features
 
     def encoder(self) -> dict[str, nn.Module]:
@@ -278,12 +306,7 @@ class DenseSSL(BaseModel):
         """
         if mode == 'loss':
             self.check_views(inputs)
-            if not self.penalties:
-                return self.loss(inputs, data_samples)
-            with first_pass(self.backbone) as seen:
-                losses = self.loss(inputs, data_samples)
-            return losses | {f'loss_{name}': penalty(self, *seen)
-                             for name, penalty in self.penalties.items()}
+            return self.losses(inputs, data_samples)
         if mode == 'tensor':
             return self.extract_feat(inputs)
         raise WrongValue(f"mode={mode!r}: {type(self).__name__} gives 'loss' or 'tensor'; to "

@@ -9,6 +9,7 @@ from mmengine.dist import get_rank
 from torch import Tensor, nn
 
 from mmdense.gathering import gather_rows, gather_with_gradient
+from mmdense.mistakes import WrongValue
 from mmdense.registry import MODELS
 from mmdense.structures import Views
 
@@ -74,7 +75,7 @@ def split_patches(images: Tensor, side: int) -> Tensor:
         ValueError: a side of the images is no multiple of ``side``.
     """
     if any(length % side for length in images.shape[2:]):
-        raise ValueError(f'views of {images.shape[2]} x {images.shape[3]} pixels do not divide '
+        raise WrongValue(f'views of {images.shape[2]} x {images.shape[3]} pixels do not divide '
                          f'into {side} x {side} patches: expected sides that are multiples of '
                          f'num_grid={side}')
     parts = images.unflatten(3, (side, -1)).unflatten(2, (side, -1))
@@ -123,12 +124,12 @@ class LocationContrast(TwoBranchSSL):
         for name, given, known in (('negatives', negatives, NEGATIVES),
                                    ('instances', instances, INSTANCES)):
             if given not in known:
-                raise ValueError(f'LocationContrast({name}={given!r}): expected one of {known}')
+                raise WrongValue(f'LocationContrast({name}={given!r}): expected one of {known}')
         if instances == 'patches' and num_grid is None:
-            raise ValueError("LocationContrast(instances='patches') needs num_grid: how many "
+            raise WrongValue("LocationContrast(instances='patches') needs num_grid: how many "
                              'patches stand side by side')
         if num_cells < 1 or threshold < 0:
-            raise ValueError(f'LocationContrast(num_cells={num_cells}, threshold={threshold}): '
+            raise WrongValue(f'LocationContrast(num_cells={num_cells}, threshold={threshold}): '
                              'expected at least 1 cell and a threshold of at least 0')
         self.matcher = build(matcher or dict(type='mmdense.GeometryMatcher'))
         self.contrast = build(loss)

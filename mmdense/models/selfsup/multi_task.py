@@ -11,7 +11,7 @@ from mmdense.mistakes import WrongType, WrongValue
 from mmdense.registry import MODELS
 from mmdense.structures import Views
 
-from .base import DenseSSL, build
+from .base import DenseSSL, begin_penalties, build
 from .two_branch import TwoBranchSSL, follow_step
 
 
@@ -32,9 +32,6 @@ def build_task(name: str, cfg: dict, backbone: nn.Module, preprocessor: nn.Modul
     if 'backbone' in cfg:
         raise WrongValue(f'tasks.{name}.backbone: a task has no backbone of its own; expected '
                          'model.backbone alone, which all tasks share')
-    if cfg.get('penalties'):
-        raise WrongValue(f'tasks.{name}.penalties: they are of the backbone, which the tasks '
-                         'share; expected model.penalties')
     kind = cfg.get('type')
     if isinstance(kind, str):
         current = DefaultScope.get_current_instance()
@@ -60,8 +57,9 @@ def refuse_other_tasks(given: Mapping, tasks: Mapping) -> None:
 
 
 def follow_steps(model: MultiTask, args: tuple, kwargs: dict) -> None:
-    """Before a training forward: :func:`follow_step` of each task with a twin."""
+    """Before a training forward: :func:`follow_step` of each task with a twin, and penalties."""
     for task in model.tasks.values():
+        begin_penalties(task, args, kwargs)
         if isinstance(task, TwoBranchSSL):
             follow_step(task, args, kwargs)
 
@@ -112,7 +110,6 @@ class MultiTask(DenseSSL):
             keeps the task's gradients, as zeros, and its cost.
         data_preprocessor: of plain images, and of tasks that name none.
         out_index: the map that frozen evaluation takes; a task has its own.
-        penalties: as of :class:`DenseSSL`, of the backbone that the tasks share.
 
     Raises:
         ValueError: no task, a weight below zero, or what :func:`build_task` refuses.
@@ -120,8 +117,8 @@ class MultiTask(DenseSSL):
 
     def __init__(self, backbone: dict, tasks: dict[str, dict],
                  data_preprocessor: dict | None = None, out_index: int = -1,
-                 init_cfg: dict | None = None, penalties: dict[str, dict] | None = None) -> None:
-        super().__init__(backbone, None, data_preprocessor, out_index, init_cfg, penalties)
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(backbone, None, data_preprocessor, out_index, init_cfg)
         if not tasks:
             raise WrongValue('MultiTask: tasks is empty; expected one method or more by name')
         self.weights = {name: cfg.get('weight', 1.0) for name, cfg in tasks.items()}
@@ -158,4 +155,4 @@ class MultiTask(DenseSSL):
         """
         return {f'{name}.{key}': value * self.weights[name] if 'loss' in key else value
                 for name, task in self.tasks.items()
-                for key, value in task.loss(inputs[name], views[name]).items()}
+                for key, value in task.losses(inputs[name], views[name]).items()}

@@ -93,6 +93,7 @@ class TwoBranchSSL(DenseSSL):
         check_channels(net, whole.shape[1], f'out_index={self.out_index}', others)
         which = 'out_index' if self.cell_index == self.out_index else 'cell_index'
         check_channels(net, cells.shape[1], f'{which}={self.cell_index}', self.cell_heads)
+        self.note(images, cells, net)
         return whole, cells
 
     def project(self, net: nn.Module, images: Tensor) -> tuple[Tensor, ...]:

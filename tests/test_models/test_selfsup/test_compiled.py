@@ -34,7 +34,9 @@ def _no_graph_of_another_test():
 
 def method_and_views(name: str, **changes):
     """A method whose twin is not yet what it follows, as after loading weights."""
-    if name == 'DenseCL':
+    if name in ('DenseCL', 'penalty'):
+        if name == 'penalty':
+            changes = dict(penalties=dict(place=dict(type='mmdense.PlacePenalty')))
         method = build(**SMALL, dense_projector=HEAD, queue=dict(size=10, own_image='masked'),
                        **changes)
         views = views_of(torch.tensor([1, 2, 1, 4]))
@@ -87,7 +89,7 @@ def assert_same(method, other, losses, other_losses):
     pytest.param('DetConB', id='DetConB', marks=pytest.mark.situation(
         'processes', 'compile=True with DetCon_B', 'works', 'one graph, the same losses and '
         'weights')),
-    'LocationContrast', 'CP2'])
+    'LocationContrast', 'CP2', 'penalty'])
 def test_the_losses_are_one_graph(name):
     """From the first step on, in which the twin takes the weights over; queue and twin too.
 
@@ -123,7 +125,8 @@ def test_the_step_as_mmengine_compiles_it():
     assert other.twin.steps == 2 and (other.contrast.queue.index >= 0).sum() == 8
 
 
-@pytest.mark.parametrize('name', ['DenseCL', 'DetConS', 'DetConB', 'LocationContrast', 'CP2'])
+@pytest.mark.parametrize('name', ['DenseCL', 'DetConS', 'DetConB', 'LocationContrast', 'CP2',
+                                  'penalty'])
 @pytest.mark.situation('processes', 'a step that would wait for the GPU', 'works',
                        'nothing in a loss asks for a value')
 def test_losses_never_ask_for_a_value(name):

@@ -1,4 +1,4 @@
-"""Location contrast for a few hundred images and steps, on a ResNet-18 with stride 16.
+"""Location contrast for a few hundred images and steps, on a ResNet-18.
 
 Plain BatchNorm: it also runs on CPU processes.
 """
