@@ -13,6 +13,18 @@ def gather_rows(rows: Tensor) -> Tensor:
     return rows if get_world_size() == 1 else torch.cat(all_gather(rows.contiguous()))
 
 
+def share_of_rows(valid: Tensor) -> Tensor:
+    """Return this process's number of valid rows over the mean of all processes', a scalar.
+
+    Times it, a mean over the own rows is, averaged over processes, the mean over the rows of all.
+
+    Args:
+        valid: (N,) bool, which rows count here.
+    """
+    count = valid.sum().view(1).float()
+    return count.squeeze() / gather_rows(count).mean().clamp_min(1e-6)
+
+
 def gather_unequal_rows(rows: Tensor | None, device: torch.device) -> Tensor:
     """Concatenate the rows of all processes; each has any number of them, or None."""
     if get_world_size() == 1:

@@ -5,7 +5,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import BaseLoop, CheckpointLoader, Runner
 from torch import Tensor, nn
 
 from mmdense.mistakes import WrongValue
@@ -13,6 +13,7 @@ from mmdense.registry import HOOKS
 
 from .filled import bare, encoder_parts, refuse_unfilled
 from .initializer import PretrainedBackbone
+from .load_report import listing
 
 
 def weights_named(backbone: nn.Module) -> PretrainedBackbone | None:
@@ -32,6 +33,25 @@ def differing(module: nn.Module, tensors: dict[str, Tensor]) -> list[str]:
     own = module.state_dict()
     return [name for name, tensor in tensors.items() if tensor.is_floating_point()
             and not torch.equal(own[name].cpu(), tensor.cpu().to(own[name].dtype))]
+
+
+def head_report(head: nn.Module, source: PretrainedBackbone) -> str:
+    """Return a line on what a decode head has of a file, and what of it is random.
+
+    Args:
+        head: a decode head, after the file was loaded by its names (``load_from``).
+        source: the file.
+    """
+    content = CheckpointLoader.load_checkpoint(source.checkpoint, source.map_location, None)
+    given = content.get('state_dict', content)
+    own = head.state_dict()
+    found = {name: given[f'decode_head.{name}'] for name in own
+             if getattr(given.get(f'decode_head.{name}'), 'shape', None) == own[name].shape}
+    taken = found.keys() - differing(head, found)
+    fresh = [name for name in own if name not in taken]
+    return (f'weights of the decode head: {len(taken)} of {len(own)} tensors of '
+            f'{type(head).__name__} are those of {source.checkpoint}'
+            + (f'; random: {listing("missing", fresh)}' if fresh else ''))
 
 
 @HOOKS.register_module()
@@ -91,6 +111,8 @@ class LoadReportHook(Hook):
                 + ("load_from reads names as they are, use model.backbone.init_cfg="
                    "dict(type='mmdense.PretrainedBackbone', checkpoint=…) instead" if load_from
                    else 'something initialised the model again after they were loaded'))
+        if load_from and isinstance(getattr(model, 'decode_head', None), nn.Module):
+            print_log(head_report(model.decode_head, source), 'current')
 
 
 def watch_weights(runner: Runner) -> None:

@@ -86,10 +86,11 @@ class FeatureQueue(nn.Module):
         count = len(keys) * world_size
         if count > size:
             raise WrongValue(
-                f'queue.size={size} is less than the {count} keys of one step ({len(keys)} images '
+                f'queue.size={size} is less than the {count} keys of one step ({len(keys)} '
                 f'in each of {world_size} process(es)), so some would never become negatives; set '
-                f'model.queue.size to {count} or more, or to 0 for no queue, or train_dataloader.'
-                f'batch_size to {size // world_size} or less')
+                f'model.queue.size to {count} or more, or to 0 for no queue, or take fewer images '
+                f'or cells per step: the keys of one process have to come down to '
+                f'{size // world_size} or less')
         keys, index = gather_rows(keys.to(self.keys.dtype)), gather_rows(index)
         slots = (self.pointer + torch.arange(count, device=self.pointer.device)) % size
         self.keys.index_copy_(0, slots, keys)

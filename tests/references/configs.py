@@ -135,8 +135,10 @@ def small_options(leaf: Path) -> dict[str, int | str | bool]:
                 options[f'{name}.{key}'] = 32
             elif key in ('channels', 'c1_channels') and part == 'decode_head':
                 options[f'{name}.{key}'] = 16
-            elif key == 'queue_len' or part == 'queue' and key == 'size':
+            elif key == 'queue_len' or part in ('queue', 'image_queue') and key == 'size':
                 options[f'{name}.{key}'] = 8
+            elif key == 'num_cells':
+                options[f'{name}.{key}'] = 4
     return options
 
 

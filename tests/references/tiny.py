@@ -67,6 +67,20 @@ def multi_task_config(**changes) -> dict:
     return {**dict(type='mmdense.MultiTask', backbone=BACKBONE, tasks=tasks), **changes}
 
 
+def plmoco_config(**changes) -> dict:
+    """PLMoCo as far as it is :func:`config`'s DenseCL; no norm in the heads."""
+    names = ('backbone', 'twin', 'loss', 'data_preprocessor')
+    whole = config()
+    return {**dict(type='mmdense.PLMoCo', queue=dict(size=64), num_cells=8,
+                   cell_projector=whole['dense_projector']),
+            **{name: whole[name] for name in names}, **changes}
+
+
+def build_plmoco(**changes):
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return MODELS.build(plmoco_config(**changes))
+
+
 def build_multi_task(**changes):
     with DefaultScope.overwrite_default_scope('mmseg'):
         return MODELS.build(multi_task_config(**changes))

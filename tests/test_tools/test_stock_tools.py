@@ -12,8 +12,10 @@ import cv2
 import mmseg
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from references.configs import build
+from references.tiny import build_moco
 from references.toy import ROOT
 
 import mmdense
@@ -123,6 +125,39 @@ def test_mmsegs_own_train_and_test(folder):
     assert '_base_' not in written.read_text()
     said = run_stock(STOCK / 'test.py', '--work-dir', folder / 'test', written, checkpoint)
     assert 'mIoU' in said and 'labels of the test dataset: 3 maps' in said
+
+
+@pytest.mark.situation('the road', 'a pretrained decoder (EDMoCo, PLEDMoCo, CP2) in a stock '
+                       "segmentor, by `load_from` and mmseg's own train.py", 'works', 'the report '
+                       'says that only `conv_seg` is random')
+def test_a_pretrained_decoder_is_handed_on(folder):
+    """Backbone and decoder of an EDMoCo checkpoint, in one line of a stock config."""
+    head = dict(type='FCNHead', in_channels=64, in_index=3, channels=12, num_convs=2, dilation=6,
+                concat_input=False, norm_cfg=dict(type='BN'))
+    backbone = dict(type='ResNetV1c', depth=18, base_channels=8, stem_channels=8,
+                    norm_cfg=dict(type='BN'), out_indices=(0, 1, 2, 3))
+    method = build_moco(backbone=backbone, decode_head=head, projector=dict(
+        type='mmdense.Projector', hidden_channels=8, out_channels=16))
+    torch.save(dict(meta={}, state_dict=method.state_dict()), folder / 'edmoco.pth')
+    config = folder / 'handed_on.py'
+    config.write_text(
+        "_base_ = [__import__('mmdense').BASE, "
+        "'mmseg::fcn/fcn_r50-d8_4xb4-20k_voc12aug-512x512.py']\n"
+        + SMALL.format(model='pretrained=None, auxiliary_head=None', data=folder)
+        + f"""
+model.update(backbone=dict(_delete_=True, **{backbone!r}),
+             decode_head=dict(_delete_=True, num_classes=2, **{head!r}))
+custom_hooks = [dict(type='mmdense.LoadReportHook')]
+load_from = '{folder}/edmoco.pth'
+""")
+    said = ' '.join(run_stock(STOCK / 'train.py', '--work-dir', folder / 'handed', config).split())
+    assert re.search(r'edmoco.pth fills (\d+) of \1 tensors \(100.0 %\) of ResNetV1c', said)
+    assert ('weights of the decode head: 12 of 14 tensors of FCNHead are those of '
+            f'{folder}/edmoco.pth; random: conv_seg.weight, conv_seg.bias') in said
+    trained = torch.load(folder / 'handed/iter_2.pth', weights_only=False)['state_dict']
+    for name, tensor in method.named_parameters():
+        if name.startswith('decode_head.'):
+            torch.testing.assert_close(trained[name], tensor.data, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize('name', FAMILIES)

@@ -5,4 +5,5 @@ from .detcon import DetConB, DetConS
 from .location import LocationContrast
 from .moco import MoCo
 from .multi_task import MultiTask
+from .plmoco import PLMoCo
 from .two_branch import TwoBranchSSL

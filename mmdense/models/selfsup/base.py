@@ -34,8 +34,22 @@ def build_decoder(cfg: dict) -> nn.Module:
 
     The head is called as it is, since `_forward_feature` skips the own blocks of some heads
     (non-local, DeepLabv3+'s skip). It maps the backbone's maps to (B, head.channels, h, w).
+
+    Raises:
+        ValueError: the head needs compiled operators of mmcv or another package that is not there,
+            or has no classifier ``conv_seg`` behind a map.
     """
-    head = build({**copy.deepcopy(dict(cfg)), 'dropout_ratio': 0, 'num_classes': 3})
+    kind = cfg.get('type')
+    try:
+        head = build({**copy.deepcopy(dict(cfg)), 'dropout_ratio': 0, 'num_classes': 3})
+    except (ImportError, RuntimeError) as error:
+        if 'Please install' not in str(error):           # mmcv's words for a missing operator
+            raise
+        raise WrongValue(f'decode_head {kind} needs what is not installed ({error}); expected a '
+                         'head without compiled operators, such as FCNHead') from error
+    if not isinstance(getattr(head, 'conv_seg', None), nn.Module):
+        raise WrongValue(f'decode_head {kind} has no classifier conv_seg behind a map; expected a '
+                         'head such as FCNHead, PSPHead, DepthwiseSeparableASPPHead')
     head.conv_seg = nn.Identity()
     return head
 
@@ -68,13 +82,17 @@ def encode_maps(net: nn.Module, images: Tensor, indices: Sequence[int]) -> list[
     each is what it makes of all of them.
 
     Raises:
-        ValueError: the backbone gives no such map.
+        ValueError: the backbone gives no such map, or the decode head no map.
     """
     maps = backbone_maps(net.backbone, images)
     head = getattr(net, 'decode_head', None)
     if head is None:
         return [choose_map(net.backbone, maps, index) for index in indices]
-    return [head([maps] if isinstance(maps, Tensor) else maps)] * len(indices)
+    features = head([maps] if isinstance(maps, Tensor) else maps)
+    if not isinstance(features, Tensor) or features.ndim != 4:
+        raise WrongValue(f'decode_head {type(head).__name__} gives a {type(features).__name__}; '
+                         'expected a head that gives one map (B, C, h, w), such as FCNHead')
+    return [features] * len(indices)
 
 
 def encode(net: nn.Module, images: Tensor, out_index: int = -1) -> Tensor:

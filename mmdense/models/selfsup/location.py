@@ -8,7 +8,7 @@ import torch
 from mmengine.dist import get_rank
 from torch import Tensor, nn
 
-from mmdense.gathering import gather_rows, gather_with_gradient
+from mmdense.gathering import gather_rows, gather_with_gradient, share_of_rows
 from mmdense.mistakes import WrongValue
 from mmdense.registry import MODELS
 from mmdense.structures import Views
@@ -183,9 +183,7 @@ class LocationContrast(TwoBranchSSL):
             targets if self.negatives == 'image' else gather_with_gradient(targets), valid=valid,
             negative_index=there.index,
             mask=location_negatives(here, there, self.negatives, self.threshold))
-        count = valid.sum().view(1).float()          # the contrast is a mean over this process's
-        share = count.squeeze() / gather_rows(count).mean().clamp_min(1e-6)
-        return dict(loss_location=loss * share, matched=valid.float().mean())
+        return dict(loss_location=loss * share_of_rows(valid), matched=valid.float().mean())
 
     def locate(self, cells: list[Tensor], views: Views, valid: Tensor,
                pick: Callable[[list[Tensor]], Tensor]) -> Locations:

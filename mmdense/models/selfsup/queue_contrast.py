@@ -47,7 +47,8 @@ class QueueContrast(nn.Module):
             rows: (N, D); N / B rows after one another are of one image.
             positives: (N, D).
             index: (B,) dataset index of each image.
-            keys: (B, D), what the queue takes; by default the positives, one per image.
+            keys: (K, D), what the queue takes, K / B of each image after one another; by default
+                the positives, one per image.
             valid: (N,) bool, which rows count; by default all.
         """
         loss = self.contrast(rows, positives, self.queue.keys, unit_negatives=True,
@@ -56,5 +57,6 @@ class QueueContrast(nn.Module):
         if self.queue.init == 'filled':
             loss = torch.where(self.queue.filled == len(self.queue), loss, 0 * loss)
         if self.training:
-            self.queue.push(F.normalize((positives if keys is None else keys).float()), index)
+            keys = F.normalize((positives if keys is None else keys).float())
+            self.queue.push(keys, index.repeat_interleave(len(keys) // len(index)))
         return loss

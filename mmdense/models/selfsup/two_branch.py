@@ -36,6 +36,7 @@ class TwoBranchSSL(DenseSSL):
     Attributes:
         heads: constructor arguments that are built as heads of the map, and that the twin copies
             too. Where a config leaves ``in_channels`` out, it is the map's.
+        optional_heads: those of the heads that a config may leave out; they are then None.
         own_heads: likewise, of the trained network alone (a predictor).
         cell_heads: those of the heads that take the map of cells, see ``cell_index``.
 
@@ -52,23 +53,28 @@ class TwoBranchSSL(DenseSSL):
         ValueError: a ``cell_index`` where the method has no heads of cells, or a decode head.
     """
     heads: tuple[str, ...] = ()
+    optional_heads: tuple[str, ...] = ()
     own_heads: tuple[str, ...] = ()
     cell_heads: tuple[str, ...] = ()
 
     def __init__(self, backbone: dict, twin: dict | None = None, symmetric: bool = False,
                  cell_index: int | None = None, **kwargs) -> None:
-        missing = [name for name in (*self.heads, *self.own_heads) if kwargs.get(name) is None]
+        absent = [name for name in (*self.heads, *self.own_heads) if kwargs.get(name) is None]
+        missing = [name for name in absent if name not in self.optional_heads]
         if missing:
             raise TypeError(f'{type(self).__name__}.__init__() missing {len(missing)} required '
                             f'keyword-only arguments: {", ".join(map(repr, missing))}')
-        heads = {name: kwargs.pop(name) for name in (*self.heads, *self.own_heads)}
+        heads = {name: kwargs.pop(name) for name in (*self.heads, *self.own_heads)
+                 if name not in absent}
+        for name in absent:
+            kwargs.pop(name, None)
         super().__init__(backbone, **kwargs)
         if cell_index is not None and (self.decode_head is not None or not self.cell_heads):
             raise WrongValue(f'cell_index={cell_index}: {type(self).__name__} takes one map for '
                              'all, ' + ("the decode head's" if self.cell_heads else
                                         'that of out_index') + '; expected no cell_index')
         self.cell_index = self.out_index if cell_index is None else cell_index
-        asked = [name for name in self.heads if lacks_channels(heads[name])]
+        asked = [name for name in self.heads if name in heads and lacks_channels(heads[name])]
         if asked:
             whole, cells = map_channels(self, (self.out_index, self.cell_index))
             for name in asked:
@@ -76,7 +82,10 @@ class TwoBranchSSL(DenseSSL):
                 heads[name] = {**heads[name], 'in_channels': channels}
         for name, cfg in heads.items():
             setattr(self, name, build(cfg))
-        copied = {**self.encoder(), **{name: getattr(self, name) for name in self.heads}}
+        for name in absent:
+            setattr(self, name, None)
+        copied = {**self.encoder(), **{name: getattr(self, name) for name in self.heads
+                                       if name in heads}}
         self.twin = None if twin is None else MomentumTwin(copied, **twin)
         self.ways = ((0, 1), (1, 0)) if symmetric else ((0, 1),)
         self.register_forward_pre_hook(follow_step, with_kwargs=True)

@@ -24,11 +24,15 @@ HEADS = {
     'DeepLabv3+': dict(type='DepthwiseSeparableASPPHead', dilations=(1, 2), c1_in_channels=8,
                        c1_channels=4),
     'non-local': dict(type='NLHead', reduction=2),
+    'MoCoFCN': dict(type='FCNHead', num_convs=2, dilation=6, concat_input=False),
+    'SegFormer': dict(type='SegformerHead', in_channels=[8, 16, 32, 64], in_index=[0, 1, 2, 3]),
+    'UPerNet': dict(type='UPerHead', in_channels=[8, 16, 32, 64], in_index=[0, 1, 2, 3],
+                    pool_scales=(1, 2)),
 }
 
 
 def head_config(name):
-    return dict(in_channels=64, in_index=-1, channels=12, norm_cfg=dict(type='BN'), **HEADS[name])
+    return dict(in_channels=64, in_index=-1, channels=12, norm_cfg=dict(type='BN')) | HEADS[name]
 
 
 @pytest.mark.parametrize('name', HEADS)
@@ -49,6 +53,21 @@ def test_a_decode_head_is_pretrained_and_loads_into_a_segmentor(name):
             decode_head=dict(**head_config(name), num_classes=5)))
     missing = segmentor.load_state_dict(method.state_dict(), strict=False).missing_keys
     assert missing == ['decode_head.conv_seg.weight', 'decode_head.conv_seg.bias']
+
+
+@pytest.mark.situation('backbones', 'a `decode_head` that returns several maps, or needs mmcv\'s '
+                       'compiled operators or another package that is not there', 'error',
+                       'one line names the head and one that works')
+@pytest.mark.parametrize('head, told', [
+    (dict(type='DAHead', pam_channels=8), 'decode_head DAHead gives a tuple; expected a head'),
+    (dict(type='CCHead', recurrence=2), 'decode_head CCHead needs what is not installed'),
+    (dict(type='SegmenterMaskTransformerHead', num_layers=1, num_heads=1, embed_dims=8),
+     'decode_head SegmenterMaskTransformerHead has no classifier conv_seg')])
+def test_a_decode_head_that_is_no_encoder_is_told(head, told):
+    projector = dict(type='mmdense.Projector', in_channels=12, hidden_channels=8, out_channels=16)
+    with pytest.raises(ValueError, match=told):
+        build_moco(decode_head=dict(in_channels=64, in_index=-1, channels=12, **head),
+                   projector=projector).encode(torch.randn(2, 3, 64, 64))
 
 
 def test_prediction_names_the_loop_to_use():
