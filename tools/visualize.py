@@ -1,8 +1,9 @@
 """Draw what a checkpoint has learnt, as PNG files.
 
 Of a pretraining config: matches between two views, principal components of the features, and
-similarity to a chosen cell, and what the method itself adds (the regions that it contrasts). Of a
-segmentor's config: predictions beside labels.
+similarity to a chosen cell, and what the method itself adds (the regions that it contrasts, the
+pairs of cells that it takes for one place, what it pastes where). Of a segmentor's config:
+predictions beside labels.
 
 python tools/visualize.py configs/densecl_r18_shapes.py CHECKPOINT --out pictures
 python tools/visualize.py CONFIG CHECKPOINT --images a.jpg b.jpg --cell 120,80 --out pictures

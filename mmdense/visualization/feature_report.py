@@ -19,6 +19,7 @@ from mmdense.models.matching.geometry import cell_centres, cell_coordinates, vis
 from mmdense.random_states import kept_random_state
 from mmdense.structures import ViewSample
 
+from .composite_figure import draw_composites
 from .figures import (
     colours_figure,
     draw_predictions,
@@ -28,14 +29,17 @@ from .figures import (
     similarity_figure,
 )
 from .maps import mutual_matches, principal_colours, similarity_to_cell
+from .place_figure import draw_places
 from .region_figure import draw_regions
 
 LARGEST_SIDE = 512
 LARGEST_NUMBER_OF_LINES = 60
 #: draws of two views, of which the ones that share most are shown
 DRAWS = 8
-#: what a method may name among its ``pictures``: (model, sample, path) -> path
-PICTURES = dict(regions=draw_regions)
+#: what a method may name among its ``pictures``, of each image: (model, sample, path) -> path
+PICTURES = dict(regions=draw_regions, places=draw_places)
+#: and of all images together: (model, samples, path) -> path
+SHEETS = dict(composites=draw_composites)
 
 
 def _array(image: Tensor) -> np.ndarray:
@@ -118,7 +122,7 @@ def draw_report(model: BaseModel, dataset: Sequence[dict], out_dir: str | Path,
         dataset: of samples as the pretraining pipeline packs them: ``inputs`` (views) and
             ``data_samples`` (``ViewSample``). The same views are drawn every time.
         out_dir: gets ``matches_N.png``, ``similarity_N.png`` and ``features.png``, and
-            such as ``regions_N.png`` of the method's own pictures.
+            such as ``regions_N.png`` and ``composites.png`` of the method's own pictures.
         num_images: taken evenly from the dataset.
         cell: pixel (x, y) of the images, whose cell is compared with all; None = the middle.
         stride, out_index: of the map, see :class:`FrozenEncoder`.
@@ -129,16 +133,18 @@ def draw_report(model: BaseModel, dataset: Sequence[dict], out_dir: str | Path,
     """
     places, out_dir = evenly(dataset, num_images), Path(out_dir)
     encoder, dataset = FrozenEncoder(model, stride, out_index), with_source(dataset)
-    paths, images, maps = [], [], []
+    own = list(getattr(model, 'pictures', ()))
+    paths, images, maps, samples = [], [], [], []
     with kept_random_state(), torch.no_grad():
         for number, index in enumerate(places):
             sample = overlapping_views(dataset, index)
+            samples.append(sample)
             views, geometry = sample['inputs'], sample['data_samples']
             if len(views) > 1:
                 paths.append(draw_matches(encoder, views, geometry,
                                           out_dir / f'matches_{number}.png'))
             paths += [PICTURES[name](model, sample, out_dir / f'{name}_{number}.png')
-                      for name in getattr(model, 'pictures', ())]
+                      for name in own if name in PICTURES]
             image = sample['source']['img']      # as the config's own transforms load it
             scale = min(1, LARGEST_SIDE / max(image.shape[:2]))
             small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -147,6 +153,8 @@ def draw_report(model: BaseModel, dataset: Sequence[dict], out_dir: str | Path,
             images.append(shown(small))
             paths.append(draw_similarity(images[-1], maps[-1], cell, scale, geometry.img_path,
                                          out_dir / f'similarity_{number}.png'))
+    paths += [SHEETS[name](model, samples, out_dir / f'{name}.png')
+              for name in own if name in SHEETS]
     colours = [colour.cpu().numpy() for colour in principal_colours(maps)]
     return [*paths, save(colours_figure(images, colours), out_dir / 'features.png')]
 

@@ -124,3 +124,24 @@ def test_the_tool_draws_given_images(tmp_path, files, repo):
     assert done.returncode == 0, done.stderr
     assert {path.name for path in (tmp_path / 'out').iterdir()} == {
         'matches_0.png', 'similarity_0.png', 'matches_1.png', 'similarity_1.png', 'features.png'}
+
+
+def test_a_method_of_places_draws_its_pairs(tmp_path, files):
+    model = tiny.build_location(data_preprocessor=PREPROCESSOR, num_grid=4)
+    paths = draw_report(model, ImageFiles(files, PIPELINE), tmp_path / 'a', num_images=2)
+    places = [path for path in paths if path.name.startswith('places_')]
+    assert [path.name for path in places] == ['places_0.png', 'places_1.png'] and model.training
+    again = draw_report(model, ImageFiles(files, PIPELINE), tmp_path / 'b', num_images=2)
+    for path, other in zip(paths, again, strict=True):
+        assert path.read_bytes() == other.read_bytes() and cv2.imread(str(path)) is not None
+
+
+def test_composites_are_drawn_of_three_images_or_more(tmp_path, files):
+    """The same ones every time, and no trace is left."""
+    model, dataset = tiny.build_cp2(data_preprocessor=PREPROCESSOR), ImageFiles(files, PIPELINE)
+    state = torch.get_rng_state()
+    drawn = [draw_report(model, dataset, tmp_path / name, num_images=3)[-2] for name in 'ab']
+    assert drawn[0].name == 'composites.png' and torch.equal(state, torch.get_rng_state())
+    assert drawn[0].read_bytes() == drawn[1].read_bytes()
+    with pytest.raises(ValueError, match=r'composites of 2 image\(s\).*at least 3 images'):
+        draw_report(model, dataset, tmp_path / 'c', num_images=2)

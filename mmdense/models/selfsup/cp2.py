@@ -41,6 +41,8 @@ class CP2(MoCo):
         kwargs: ``decode_head`` as published, and what :class:`TwoBranchSSL` takes.
     """
 
+    pictures = dict(composites=())
+
     def __init__(self, backbone: dict, projector: dict, queue: dict, twin: dict, loss: dict,
                  dense_weight: float = 0.2, dense_temperature: float = 1.0,
                  area: tuple[float, float] = (0.5, 0.8),

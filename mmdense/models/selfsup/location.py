@@ -115,6 +115,7 @@ class LocationContrast(TwoBranchSSL):
     """
     heads = ('projector',)
     contrasts_batch = True
+    pictures = dict(places=())
 
     def __init__(self, backbone: dict, projector: dict, loss: dict, matcher: dict | None = None,
                  num_cells: int = 32, num_grid: int | None = None, instances: str = 'cells',
