@@ -182,7 +182,7 @@ def measure_step(model: nn.Module, size: int, channels: int, batch: int) -> tupl
         return tensor
     start = time.perf_counter()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        loss = sum(model(images, views, mode='loss').values())
+        loss, _ = model.parse_losses(model(images, views, mode='loss'))
     loss.backward()
     seconds = time.perf_counter() - start
     model.zero_grad(set_to_none=True)

@@ -22,7 +22,7 @@ def run(capsys, *words) -> tuple[list[list[str]], dict]:
 
 @pytest.mark.parametrize('name, options, forwards', [
     ('densecl_r50_voc', DENSECL, 2), ('moco_r50_voc', (*R18, 'model.queue.size=64'), 2),
-    ('detcon_s_r50_voc', R18, 2), ('detcon_b_r50_voc', R18, 4),
+    ('detcon_s_r50_voc', R18, 2), ('detcon_b_r50_voc', R18, 4), ('location_r50_voc', R18, 2),
     ('detcon_b_r50_voc', (*R18, 'model.regions.type=mmdense.ClusteredRegions'), 5),
     ('detcon_b_r50_voc', (*R18, 'model.regions.type=mmdense.SoftRegions',
                           'model.regions.num_regions=64', 'model.regions.norm_cfg.type=BN'), 4)])

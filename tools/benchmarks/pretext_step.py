@@ -111,7 +111,7 @@ def make_steps(models: dict[str, nn.Module], args: argparse.Namespace,
 
     def step(model: nn.Module) -> Tensor:
         with autocast():
-            loss = sum(model(images, views, mode='loss').values())
+            loss, _ = model.parse_losses(model(images, views, mode='loss'))
         loss.backward()
         increment_version(next(model.backbone.parameters()))    # a step, as the twin sees it
         return loss.detach()
