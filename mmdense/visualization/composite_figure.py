@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 
 from mmdense.datasets.collate import collate_views
 from mmdense.evaluation.features import evaluating
+from mmdense.mistakes import WrongValue
 from mmdense.models.composite import mask_at_cells
 from mmdense.models.selfsup.base import DenseSSL
 from mmdense.random_states import kept_random_state
@@ -47,7 +48,7 @@ def draw_composites(model: DenseSSL, samples: Sequence[dict], path: Path) -> Pat
         ValueError: fewer than three images.
     """
     if len(samples) < 3:
-        raise ValueError(f'composites of {len(samples)} image(s): each is pasted onto two others; '
+        raise WrongValue(f'composites of {len(samples)} image(s): each is pasted onto two others; '
                          'expected at least 3 images (--num, --images)')
     batch = collate_views(samples[:COLUMNS])
     views = batch['inputs']
