@@ -81,6 +81,21 @@ def build_plmoco(**changes):
         return MODELS.build(plmoco_config(**changes))
 
 
+def pixel_config(kind: str, **changes) -> dict:
+    """PixPro or PixContrast; no norm in the heads, so that processes add up."""
+    names = ('backbone', 'twin', 'data_preprocessor')
+    whole = config()
+    own = dict(context=dict(type='mmdense.PixelPropagation', in_channels=16)) \
+        if kind == 'PixPro' else {}
+    return {**dict(type=f'mmdense.{kind}', projector=whole['projector'], **own),
+            **{name: whole[name] for name in names}, **changes}
+
+
+def build_pixel(kind: str, **changes):
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return MODELS.build(pixel_config(kind, **changes))
+
+
 def build_multi_task(**changes):
     with DefaultScope.overwrite_default_scope('mmseg'):
         return MODELS.build(multi_task_config(**changes))

@@ -8,5 +8,5 @@ from .detcon import DetConLoss, detcon_nce
 from .foreground import foreground_nce
 from .logsumexp import masked_logsumexp
 from .nce import InfoNCE, info_nce, masked_nce
-from .pixel import pixel_consistency
+from .pixel import consistency_of_pairs, pixel_consistency, pixel_contrast
 from .place import place_share

@@ -5,6 +5,7 @@ from .geometry import (
     cell_diagonals,
     cell_distances,
     cell_overlaps,
+    image_fractions,
     visible_in,
 )
 from .matches import Matches, draw_cells

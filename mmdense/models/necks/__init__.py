@@ -1,1 +1,2 @@
+from .context import PixelPropagation
 from .projector import Projector

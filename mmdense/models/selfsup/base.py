@@ -255,7 +255,8 @@ class DenseSSL(BaseModel):
         """
         net = self if net is None else net
         features = encode(net, images, self.out_index)
-        names = [name for name, _ in net.named_children() if name not in NOT_ON_MAP]
+        elsewhere = (*NOT_ON_MAP, *getattr(self, 'own_heads', ()))      # behind other heads
+        names = [name for name, _ in net.named_children() if name not in elsewhere]
         check_channels(net, features.shape[1], f'out_index={self.out_index}', names)
         self.note(images, features, net)
         return features
