@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jobs.place import METHODS, UNDER_DDP, method_and_views, share_and_ddp_job, share_job
 from jobs.processes import run_processes
 from references import place_share as reference
-from references.tiny import build, build_multi_task, views_of
+from references.tiny import BACKBONE, build, build_multi_task, region_views, views_of
 
 from mmdense.evaluation.place_share import feature_place_share
 from mmdense.models.losses import place_share
@@ -155,3 +155,26 @@ def test_a_name_that_is_taken_is_an_error():
     with pytest.raises(ValueError, match='penalties: DenseCL has a loss_dense of its own'):
         method([torch.randn(4, 3, 64, 64) for _ in range(2)], views_of(torch.arange(4)),
                mode='loss')
+
+
+def test_a_pass_without_gradient_is_not_penalised():
+    """DetCon_S first looks at the whole image, to find its clusters."""
+    method = METHODS['DetConS'](penalties=PENALTY, regions=dict(
+        type='mmdense.ClusteredRegions', clusters=(2, 4), iterations=3))
+    seen = []
+    method.backbone.register_forward_hook(lambda _, args, out: seen.append(out[-1]))
+    images, views = [torch.randn(4, 3, 64, 64) for _ in range(3)], region_views(4, views=3)
+    loss = method(images, views, mode='loss')['loss_place']
+    expected = sum(by_loop(maps.detach()) for maps in seen[1:]) / 2
+    assert len(seen) == 3 and not seen[0].requires_grad
+    assert loss.item() == pytest.approx(0.3 * expected, abs=1e-5)
+
+
+def test_the_cells_of_another_map_are_those_penalised():
+    method = build(backbone={**BACKBONE, 'out_indices': (2, 3)}, cell_index=0, penalties=PENALTY,
+                   dense_projector=dict(type='mmdense.Projector', out_channels=16))
+    seen = []
+    method.backbone.register_forward_hook(lambda _, args, out: seen.append(out[0]))
+    images = [torch.randn(4, 3, 64, 64) for _ in range(2)]
+    loss = method(images, views_of(torch.arange(4)), mode='loss')['loss_place']
+    assert loss.item() == pytest.approx(0.3 * by_loop(seen[0].detach()), abs=1e-5)
