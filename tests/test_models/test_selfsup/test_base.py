@@ -55,6 +55,24 @@ def test_a_decode_head_is_pretrained_and_loads_into_a_segmentor(name):
     assert missing == ['decode_head.conv_seg.weight', 'decode_head.conv_seg.bias']
 
 
+def test_a_pretrained_decoder_over_a_random_encoder(tmp_path):
+    """The third way of docs/methods/plmoco.md, by mmengine's own initialiser."""
+    head = head_config('MoCoFCN')
+    method = build_moco(decode_head=head, projector=dict(
+        type='mmdense.Projector', hidden_channels=8, out_channels=16))
+    torch.save(dict(state_dict=method.state_dict()), tmp_path / 'edmoco.pth')
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        segmentor = MODELS.build(dict(
+            type='EncoderDecoder', backbone=BACKBONE, pretrained=None,
+            decode_head=dict(**head, num_classes=5, init_cfg=dict(
+                type='Pretrained', prefix='decode_head.',
+                checkpoint=str(tmp_path / 'edmoco.pth')))))
+        segmentor.init_weights()
+    for name, tensor in method.decode_head.named_parameters():
+        assert torch.equal(segmentor.decode_head.get_parameter(name), tensor)
+    assert not torch.equal(segmentor.backbone.conv1.weight, method.backbone.conv1.weight)
+
+
 @pytest.mark.situation('backbones', 'a `decode_head` that returns several maps, or needs mmcv\'s '
                        'compiled operators or another package that is not there', 'error',
                        'one line names the head and one that works')
