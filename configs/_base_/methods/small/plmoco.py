@@ -1,0 +1,12 @@
+"""PLMoCo for a few hundred images and steps, on a ResNet-18.
+
+What changes beside the widths is what ``recipe = 'auto'`` sets from the data.
+"""
+_base_ = '../plmoco.py'
+
+model = dict(
+    projector=dict(hidden_channels=512, norm_cfg=dict(type='BN')),
+    cell_projector=dict(hidden_channels=512, norm_cfg=dict(type='BN')),
+    queue=dict(size=16384, own_image='masked', init='empty'),
+    image_queue=dict(size=1024, own_image='masked', init='empty'),
+    twin=dict(momentum=0.9))
