@@ -3,7 +3,7 @@ VENV ?= .venv
 VENV_PYTHON := $(VENV)/bin/python
 # Test files run in so many processes, each of one thread.
 JOBS ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -q -n $(JOBS) --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # A stamp named after all that decides what is installed: found = the environment is current.
 INPUTS := setup.py pyproject.toml requirements/constraints.txt

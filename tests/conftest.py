@@ -17,6 +17,16 @@ TOOLS = Path(__file__).resolve().parents[1] / 'tools'
 sys.path += [str(TOOLS), str(TOOLS / 'benchmarks')]
 
 
+#: files of minutes, which begin first: a process gets whole files, and would be left alone with one
+LONG = ('test_resume.py', 'test_config_rows.py', 'test_configs.py', 'test_stock_tools.py')
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files of ``LONG`` begin first, in its order; the others stay as they are."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG
+               else len(LONG))
+
+
 def pytest_collection_finish() -> None:
     """Keep what importing made out of later collections: mmengine collects for each dataset."""
     gc.freeze()
