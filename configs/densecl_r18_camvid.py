@@ -10,11 +10,10 @@ _base_ = [
     '_base_/mmdense.py',
     '_base_/pretrain_runtime.py',
     '_base_/methods/small/densecl.py',
-    '_base_/backbones/r18_s8.py',
+    '_base_/backbones/r18.py',
     '_base_/datasets/unlabelled_camvid.py',
     '_base_/datasets/frozen_camvid.py',
     '_base_/schedules/auto.py',
 ]
 model = _base_.network
-train_dataloader = dict(dataset=dict(pipeline=_base_.pipeline_cells))
 default_hooks = dict(checkpoint=dict(interval=200))

@@ -7,7 +7,7 @@ Command: python tools/run_table.py configs/tables/geometry_c4.py --processes 1
 _network = ['../_base_/pretrain_runtime.py', '../_base_/methods/small/densecl.py',
             '../_base_/backbones/r18.py', '../_base_/datasets/unlabelled_shapes.py',
             '../_base_/datasets/frozen_shapes.py', '../_base_/schedules/auto.py']
-_c4 = {'model': '_base_.network', 'model.cell_index': -1, 'model.backbone.num_stages': 3,
+_c4 = {'model': '_base_.network', 'model.backbone.num_stages': 3,
        'model.backbone.strides': (1, 2, 2), 'model.backbone.dilations': (1, 1, 1),
        'model.backbone.out_indices': (2,), 'default_hooks.checkpoint.interval': 100}
 _reflect = {**_c4, 'model.backbone.conv_cfg': dict(type='Conv2d', padding_mode='reflect')}

@@ -1,7 +1,7 @@
 """Places as instances: which negatives, cells or patches, with or without the guard?
 
 One seed. Generated scenes; the auto recipe at 400 steps of 32 images of 56 pixels. The cells are
-7 x 7: C5's at stride 8, or C4's in DenseCL's row, which pools C5.
+C5's at stride 8, 7 x 7; DenseCL has 4 x 4 of stride 16, of views of 64 pixels.
 Data: data/shapes, generated on first use.
 Command: python tools/run_table.py configs/tables/location.py
 """

@@ -1,7 +1,7 @@
 """Every dense method from scratch beside random weights and MoCo v2, on generated scenes. One seed.
 
-The auto recipe at 400 steps of 32 images, for all on the views of densecl_r18_shapes.py. Methods of
-cells read C4 where whole images or a decoder train C5; else C5 at C4's stride.
+The auto recipe at 400 steps of 32 images of 64 pixels. Methods of cells read C4 (8 x 8 cells at
+stride 8) where whole images or a decoder train C5, else C5 at that stride; DenseCL C5 at stride 16.
 Data: data/shapes, generated on first use.
 Command: python tools/run_table.py configs/tables/methods.py --processes 1
 """
@@ -9,9 +9,7 @@ _densecl = '../densecl_r18_shapes.py'
 _frame = ['../_base_/pretrain_runtime.py', '../_base_/backbones/r18_s8.py',
           '../_base_/datasets/unlabelled_shapes.py', '../_base_/datasets/frozen_shapes.py',
           '../_base_/schedules/auto.py']
-_settings = {'model': '_base_.network',
-             'train_dataloader.dataset.pipeline': '_base_.pipeline_cells',
-             'default_hooks.checkpoint.interval': 100}
+_settings = {'model': '_base_.network', 'default_hooks.checkpoint.interval': 100}
 # C4 and C5 together, at C4's size
 _decoder = dict(
     type='FCNHead', in_channels=[256, 512], in_index=[0, 1], input_transform='resize_concat',

@@ -1,6 +1,7 @@
 """What is left when place, colour or background is removed: DenseCL and CP2. One seed.
 
-Generated scenes; the auto recipe at 400 steps of 32 images, cells of 7 x 7 on views of 56 pixels.
+Generated scenes; the auto recipe at 400 steps of 32 images. DenseCL has 4 x 4 cells of views of 64
+pixels, CP2 7 x 7 of 56.
 Place: reflecting instead of zero padding, or the place share as a penalty. Colour: both views in
 grey, or colours changed as published instead of mildly.
 Data: data/shapes, generated on first use.

@@ -2,7 +2,7 @@
 
 The first row has the auto recipe's values: queue 300, own image masked, twin momentum 0.9, twin
 BatchNorm shuffled over 2 processes, crops of 40 to 100 % of the image, mild colour, no blur, the
-7x7 map as it is, 600 images. A name says all that a row changes.
+4x4 map as it is, 600 images. A name says all that a row changes.
 Data: data/shapes, generated on first use.
 Command: python tools/run_table.py configs/tables/small_recipe.py
 """

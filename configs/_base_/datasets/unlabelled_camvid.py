@@ -1,14 +1,12 @@
 """CamVid's 266 images of two drives at 240x180, without labels, 32 per step on 2 processes.
 
-The drive that is scored (``newdrive.txt``) is not among them. ``pipeline_cells`` has views of 64
-pixels, 8 x 8 cells of stride 8. For a method with regions a config takes a ``pipeline_…`` of 96
-pixels; ``labelled`` is the dataset whose labels are the regions.
+The drive that is scored (``newdrive.txt``) is not among them. For a method with regions a config
+takes a ``pipeline_…``; ``labelled`` is the dataset whose labels are the regions.
 """
 _base_ = ['./moco_v2.py', './region_views.py']
 
 _small = [dict(type='Resize', scale=(240, 180))]
 _view = [dict(_base_.mild_crop, size=96), *_base_.mild]
-pipeline_cells = [*_base_.load, *_small, *_base_.views_64]
 pipeline_fh = [*_base_.load, *_small, *_base_.fh, *_base_.views_96]
 pipeline_grid = [*_base_.load, *_small, *_base_.grid, *_base_.views_96]
 pipeline_clustered = [

@@ -1,4 +1,4 @@
-"""DenseCL for a few hundred images and steps, on a ResNet-18 whose C4 has the cells (r18_s8.py).
+"""DenseCL for a few hundred images and steps, on a ResNet-18.
 
 What changes beside the widths is what ``recipe = 'auto'`` sets from the data; these values start
 there, so that the config also runs where nobody applies the recipe.
@@ -6,7 +6,6 @@ there, so that the config also runs where nobody applies the recipe.
 _base_ = '../densecl.py'
 
 model = dict(
-    cell_index=-2,
     # ours: without BatchNorm here, what all images share drowns what tells them apart for longer
     # than a small run lasts
     projector=dict(hidden_channels=512, norm_cfg=dict(type='BN')),
