@@ -11,11 +11,11 @@ import mmcv
 import numpy as np
 from mmengine import fileio
 
+from mmdense.images.decoding import JPEG_START, PNG_END, PNG_START
 from mmdense.mistakes import WrongValue
 
 #: mmseg's own value of a pixel that is not counted
 IGNORE = 255
-_JPEG, _PNG, _PNG_END = b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'
 
 
 class LabelMapError(WrongValue):
@@ -66,10 +66,10 @@ def decode(path: str, backend: str, backend_args: dict | None = None) -> np.ndar
     expected = 'expected a whole image of one channel that holds class numbers, such as a PNG'
     if not data:
         raise LabelMapError(f'{path}: a label map of 0 bytes; {expected}')
-    if data[:3] == _JPEG:
+    if data[:3] == JPEG_START:
         raise LabelMapError(f'{path}: a JPEG as label map, whose compression changes class '
                             f'numbers; {expected} made from the original labels')
-    if data[:8] == _PNG and data.rfind(_PNG_END) < 0:   # cv2 fills the rest and says nothing
+    if data[:8] == PNG_START and data.rfind(PNG_END) < 0:   # cv2 fills the rest and says nothing
         raise LabelMapError(f'{path}: a PNG of {len(data)} bytes without its end; {expected}')
     try:
         labels = mmcv.imfrombytes(data, flag='unchanged', backend=backend)

@@ -13,7 +13,8 @@ from PIL import Image, ImageOps
 from mmdense.mistakes import WrongValue
 
 _FRAMES_WITHOUT_SIZE = (0xC4, 0xC8, 0xCC)   # among C0..CF: tables, not start of frame
-_PNG_END = b'IEND\xaeB`\x82'
+JPEG_START, PNG_START = b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n'
+PNG_END = b'IEND\xaeB`\x82'
 TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 #: what a file that is not what its header says makes tifffile raise
 _TIFF_ERRORS = (tifffile.TiffFileError, ValueError, OSError, KeyError, IndexError, TypeError,
@@ -153,7 +154,7 @@ def _decode_tiff(data: bytes, channels: int, page: int | None) -> np.ndarray | N
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as tiff:
             if page is None and noted_shape(tiff):
-                return _as_bgr(tiff.series[0].asarray())
+                return turn_colours(tiff.series[0].asarray())
             chosen = _choose_pages(image_pages(tiff), channels, page)
             first = chosen[0]
             if len(chosen) == 1 and first.index == 0 and channels in (1, 3) and _is_picture(first):
@@ -169,10 +170,11 @@ def _decode_tiff(data: bytes, channels: int, page: int | None) -> np.ndarray | N
         if channels == 1 and image.shape[2] == 3 and image.dtype in (np.uint8, np.uint16,
                                                                      np.float32):
             return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
-    return _as_bgr(image)
+    return turn_colours(image)
 
 
-def _as_bgr(image: np.ndarray) -> np.ndarray:
+def turn_colours(image: np.ndarray) -> np.ndarray:
+    """Return RGB (H, W, 3) as BGR or the reverse; an image of other bands as it is."""
     return np.ascontiguousarray(image[..., ::-1]) if image.shape[2] == 3 else image
 
 
@@ -209,7 +211,7 @@ def decode(data: bytes, channels: int, page: int | None = None,
         components, whole = _jpeg_state(data)
         if whole and components == 4 and channels in (1, 3):
             return _decode_with_pillow(data, channels)
-    elif data[:8] == b'\x89PNG\r\n\x1a\n':
-        whole = data.rfind(_PNG_END) >= 0
+    elif data[:8] == PNG_START:
+        whole = data.rfind(PNG_END) >= 0
     # decoders fill what is missing with grey and say nothing
     return _decode_picture(data, channels) if whole else None

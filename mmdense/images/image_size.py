@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import io
 import re
+from typing import IO
 
 import numpy as np
 import tifffile
@@ -16,6 +17,15 @@ from .decoding import TIFF_STARTS
 MAX_PIXELS = 100_000_000
 
 
+def read_array_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """Return shape and type of the array of a ``.npy`` file; raises whatever numpy does."""
+    version = np.lib.format.read_magic(stream)
+    read = (np.lib.format.read_array_header_1_0 if version == (1, 0)
+            else np.lib.format.read_array_header_2_0)
+    shape, _, kind = read(stream)
+    return shape, kind
+
+
 def array_header(data: bytes) -> tuple[tuple[int, ...], np.dtype, int]:
     """Return shape and type of a ``.npy`` file's array, and the bytes that it has for it.
 
@@ -24,10 +34,7 @@ def array_header(data: bytes) -> tuple[tuple[int, ...], np.dtype, int]:
     """
     stream = io.BytesIO(data)
     try:
-        version = np.lib.format.read_magic(stream)
-        read = (np.lib.format.read_array_header_1_0 if version == (1, 0)
-                else np.lib.format.read_array_header_2_0)
-        shape, _, kind = read(stream)
+        shape, kind = read_array_header(stream)
     except Exception as error:      # numpy evaluates the header: any kind of error
         reason = str(error).partition(';')[0][:100]
         raise WrongValue(f'is truncated, damaged or no image: broken header ({reason})') from None

@@ -12,6 +12,8 @@ import numpy as np
 from PIL import Image
 
 from mmdense.files import read_regular, write_whole
+from mmdense.images.decoding import PNG_START
+from mmdense.images.image_size import MAX_PIXELS, read_array_header
 from mmdense.mistakes import MissingFile, WrongValue
 
 from .region_checks import check_ids, compact_regions
@@ -20,9 +22,6 @@ from .region_checks import check_ids, compact_regions
 FORMATS = {'.png': 2 ** 16 - 1, '.npz': 2 ** 31 - 1}
 NPZ_KEY = 'regions'
 _PNG_MODES = {'1', 'L', 'P', 'I', 'I;16', 'I;16B'}
-_PNG_START = b'\x89PNG\r\n\x1a\n'
-#: most pixels of a map of an image whose size is not known
-MAX_PIXELS = 100_000_000
 #: neighbours of one region are equal as they are: filters only make files larger and slower to read
 _PNG_OPTIONS = (cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE,
                 cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT,
@@ -68,7 +67,7 @@ def _packed_rows(data: bytes) -> bytes | None:
     Also None where the file does not go to its end, or a checksum is wrong; that of the pixels is
     left to zlib, whose stream has one of its own.
     """
-    if data[:8] != _PNG_START or data[24:26] not in (b'\x08\x00', b'\x10\x00'):
+    if data[:8] != PNG_START or data[24:26] not in (b'\x08\x00', b'\x10\x00'):
         return None
     at, parts = 8, []
     while at + 12 <= len(data):
@@ -101,10 +100,7 @@ def _decode_npz(data: bytes, size: tuple[int, int] | None) -> np.ndarray:
     """Return the ids of an npz file whose header declares what it may."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         with archive.open(f'{NPZ_KEY}.npy') as member:
-            version = np.lib.format.read_magic(member)
-            read = (np.lib.format.read_array_header_1_0 if version == (1, 0)
-                    else np.lib.format.read_array_header_2_0)
-            shape, _, kind = read(member)
+            shape, kind = read_array_header(member)
         if len(shape) != 2 or kind.kind not in 'iub':
             raise WrongValue(f'an array of shape {shape} and type {kind}')
         _check_declared(*shape, size)
@@ -143,7 +139,7 @@ def _decode(data: bytes, suffix: str, size: tuple[int, int] | None) -> np.ndarra
     """Return the ids (H, W) as they stand in the file; raises what the decoders raise."""
     if suffix == '.npz':
         return _decode_npz(data, size)
-    if data[:8] == _PNG_START:
+    if data[:8] == PNG_START:
         _check_declared(*_png_size(data), size)
     ids = _decode_grey_png(data)        # the usual one: Pillow would read it twice
     if ids is not None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from mmdense.files import LOCK, locked, remove_partials, write_whole
+from mmdense.images.decoding import turn_colours
 from mmdense.images.reading import ImageReadError, check_options, image_size, read_image
 from mmdense.mistakes import LostWorker, WrongValue
 from mmdense.parallel import map_in_processes
@@ -139,9 +140,7 @@ def _make_file(image: str, images: str, out: str, settings: dict[str, Any]) -> M
                 pass                    # damaged: made anew
         if regions is None or not _fit(regions, image):
             new = True
-            pixels = read_image(image, **settings.get('load', {}))
-            if pixels.shape[2] == 3:
-                pixels = np.ascontiguousarray(pixels[..., ::-1])        # BGR, as it is read
+            pixels = turn_colours(read_image(image, **settings.get('load', {})))    # to RGB
             regions = make_regions(pixels, settings['method'], **settings['options'])
             write_regions(path, regions)
     except (OSError, ValueError) as error:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmdense.images.decoding import turn_colours
 from mmdense.mistakes import MissingFile, WrongValue
 from mmdense.regions import (
     instance_regions,
@@ -138,9 +139,7 @@ class MakeRegions(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Add ``regions``."""
         drawn = np.random.randint(len(self.sources)) if len(self.sources) > 1 else 0
-        image = results['img']
-        if image.shape[2] == 3:
-            image = np.ascontiguousarray(image[..., ::-1])      # BGR, as LoadImage reads it
+        image = turn_colours(results['img'])        # to RGB
         results['regions'] = make_regions(image, **self.sources[drawn])
         return results
 
