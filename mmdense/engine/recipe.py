@@ -14,7 +14,7 @@ from mmengine.config import Config
 
 from mmdense.datasets.built_datasets import build_training_set
 from mmdense.mistakes import WrongValue
-from mmdense.models.selfsup.traits import queues_of, warmups_of
+from mmdense.models.selfsup.traits import followed_by_twin, queues_of, warmups_of
 
 from .launch import count_processes, say
 
@@ -109,8 +109,13 @@ def model_changes(model: dict, facts: RunFacts) -> dict[str, Any]:
                for name, value in warmups_of(model).items()}
     if model.get('twin'):
         short = max(1 - 1 / (TWIN_SHARE * facts.steps), 0.9)
-        momentum = min(model['twin'].get('momentum', 0.999), short)
-        changes['model.twin.momentum'] = round(momentum, 6)
+        momentum = model['twin'].get('momentum', 0.999)
+        if isinstance(momentum, dict):
+            for name in followed_by_twin(model):
+                changes[f'model.twin.momentum.{name}'] = round(
+                    min(momentum.get(name, 0.999), short), 6)
+        else:
+            changes['model.twin.momentum'] = round(min(momentum, short), 6)
         if model['twin'].get('bn') != 'plain':
             changes['model.twin.bn'] = 'shuffle' if facts.processes > 1 else 'split'
     for name, (queue, per_image) in queues_of(model).items():

@@ -4,8 +4,9 @@ from __future__ import annotations
 import copy
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import torch
 import torch.distributed as dist
@@ -17,6 +18,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmdense.mistakes import WrongValue
 
 from .split_batch_norm import split_batch_norm
+
+#: of all modules that a twin follows, or of each by its name
+Momentum = float | dict[str, float]
 
 
 def cosine_momentum(start: float, end: float, progress: float) -> float:
@@ -68,6 +72,22 @@ def lengths_of(tensors: list[Tensor]) -> Tensor:
     return torch.cat([length.view(1) for length in torch._foreach_norm(tensors)])
 
 
+def check_momentum(argument: str, value: Momentum | None, names: Iterable[str]) -> None:
+    """Check the momentum of modules of these names: a number of all, or of each by its name.
+
+    Raises:
+        WrongValue: a value outside [0.5, 1], or of a name that is none of these.
+    """
+    names = list(names)
+    for name, one in (value.items() if isinstance(value, dict) else [(None, value)]):
+        if name is not None and name not in names:
+            raise WrongValue(f'twin {argument}={value}: {name} is none of its modules; expected '
+                             f'some of {", ".join(names)}')
+        if one is not None and not 0.5 <= one <= 1:
+            raise WrongValue(f"twin {argument} {one}: expected 0.5 to 1 in the papers' sense "
+                             '(0.999 keeps 99.9 % of the old weights; mmengine writes that 0.001)')
+
+
 @dataclass
 class Look:
     """What a twin saw of the parameters that it follows when it last looked.
@@ -75,6 +95,7 @@ class Look:
     Attributes:
         firsts: the first parameter of each module, by which other modules are noticed.
         own, online: the N parameters of the copies, and those that they follow.
+        parts: where those of each module stand among the N.
         written: how often the latter were written to, as PyTorch counts it (``_version``).
         lengths: (N,) of the latter, for optimisers that do not move that count (fused ones, and
             what writes to ``p.data``); None once it has moved.
@@ -82,6 +103,7 @@ class Look:
     firsts: list[Tensor | None]
     own: list[Tensor]
     online: list[Tensor]
+    parts: dict[str, slice]
     written: int
     lengths: Tensor | None
 
@@ -98,26 +120,28 @@ class MomentumTwin(nn.Module):
 
     Args:
         online: the modules to follow, by the name that the copy gets here.
-        momentum: m in the papers' sense, 0.999 keeps 99.9 % of the old weight.
-        end_momentum: where given, m rises to it along a cosine over the run.
+        momentum: m in the papers' sense, 0.999 keeps 99.9 % of the old weight. A dict sets it by
+            name, ``dict(backbone=0.999, decode_head=0.99)``; what it leaves out has 0.999.
+        end_momentum: where given, m rises to it along a cosine over the run, that of every module
+            or, as a dict, of those named.
         bn: how the twin's batch is normalised. ``'shuffle'`` mixes samples over processes (and,
             on one process, where that is impossible, says so once), ``'split'`` normalises up to
             8 groups of the batch apart, ``'plain'`` does neither. Without BatchNorm all three are
             the same.
 
     Raises:
-        ValueError: momentum outside [0, 1] (0.001 is mmengine's convention and would be far too
-            fast, so values below 0.5 are refused too), or another ``bn``.
+        WrongValue: momentum outside [0, 1] (0.001 is mmengine's convention and would be far too
+            fast, so values below 0.5 are refused too) or of a module that is not followed, or
+            another ``bn``.
     """
 
-    def __init__(self, online: dict[str, nn.Module], momentum: float = 0.999,
-                 end_momentum: float | None = None, bn: str = 'shuffle') -> None:
+    def __init__(self, online: dict[str, nn.Module], momentum: Momentum = 0.999,
+                 end_momentum: Momentum | None = None, bn: str = 'shuffle') -> None:
         super().__init__()
-        if not 0.5 <= momentum <= 1:
-            raise WrongValue(f'twin momentum {momentum}: expected 0.5 to 1 in the papers\' sense '
-                             '(0.999 keeps 99.9 % of the old weights; mmengine writes that 0.001)')
         if bn not in ('shuffle', 'split', 'plain'):
             raise WrongValue(f"twin bn={bn!r}: expected 'shuffle', 'split' or 'plain'")
+        check_momentum('momentum', momentum, online)
+        check_momentum('end_momentum', end_momentum, online)
         self.momentum, self.end_momentum = momentum, end_momentum
         for name, module in online.items():
             follower = copy.deepcopy(module).requires_grad_(False)
@@ -163,7 +187,10 @@ class MomentumTwin(nn.Module):
         if last is None or any(map(operator.is_not, last.firsts, firsts)):
             own, online = ([p for module in side for p in module.parameters()] for side in sides)
             told = last is not None and last.lengths is None
-            self.seen = Look(firsts, own, online, count_writes(online),
+            ends = list(accumulate((len([*module.parameters()]) for module in sides[1]),
+                                   initial=0))
+            parts = dict(zip(self.online, map(slice, ends, ends[1:]), strict=True))
+            self.seen = Look(firsts, own, online, parts, count_writes(online),
                              None if told else lengths_of(online))
             return False
         written = count_writes(last.online)
@@ -191,11 +218,17 @@ class MomentumTwin(nn.Module):
     @torch.no_grad()
     def update(self) -> None:
         """Follow the online weights, as last looked at, by one step."""
-        momentum = self.momentum
-        if self.end_momentum is not None:
-            momentum = cosine_momentum(momentum, self.end_momentum, self.progress)
-        torch._foreach_lerp_(self.seen.own, self.seen.online, 1 - momentum)
+        for name, part in self.seen.parts.items():
+            if self.seen.own[part]:
+                torch._foreach_lerp_(self.seen.own[part], self.seen.online[part],
+                                     1 - self.momentum_of(name))
         self.steps += 1
+
+    def momentum_of(self, name: str) -> float:
+        """Return the momentum of the module of this name, at this point of the run."""
+        start, end = (value.get(name, default) if isinstance(value, dict) else value
+                      for value, default in ((self.momentum, 0.999), (self.end_momentum, None)))
+        return start if end is None else cosine_momentum(start, end, self.progress)
 
     def _save_to_state_dict(self, *args) -> None:
         self.catch_up()

@@ -152,6 +152,15 @@ def test_the_twin_follows_a_short_run_faster(steps, momentum):
     assert changes['model.twin.momentum'] == momentum
 
 
+def test_each_part_of_the_twin_follows_a_short_run_faster():
+    facts = RunFacts(images=100, per_process=4, processes=1, accumulation=1, iterations=4000)
+    model = method_config(twin=dict(momentum=dict(projector=0.95)))
+    changes = auto_changes(Config(dict(model=model)), facts)
+    assert {name: value for name, value in changes.items() if '.momentum' in name} == {
+        'model.twin.momentum.backbone': 0.99, 'model.twin.momentum.projector': 0.95,
+        'model.twin.momentum.dense_projector': 0.99}
+
+
 def test_published_changes_nothing(folder):
     cfg = make_config(folder)
     before = cfg.to_dict()

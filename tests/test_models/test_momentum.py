@@ -58,6 +58,26 @@ def test_equals_the_average_by_hand():
         torch.testing.assert_close(twin, hand)
 
 
+def test_each_module_has_its_momentum(monkeypatch):
+    """That of its name, 0.999 where none is set; only what has an end rises to it."""
+    online = {name: nn.Linear(3, 3) for name in ('backbone', 'decode_head', 'projector')}
+    online['identity'] = nn.Identity()
+    twin = MomentumTwin(online, momentum=dict(decode_head=0.5, projector=0.9),
+                        end_momentum=dict(projector=1.0))
+    monkeypatch.setattr(momentum, 'run_progress', lambda: 0.5)
+    twin.follow()
+    old = copy.deepcopy(online)
+    with torch.no_grad():
+        for p in nn.ModuleDict(online).parameters():
+            p.add_(1.0)
+    twin.follow()
+    for name, moved in dict(backbone=0.001, decode_head=0.5, projector=0.05).items():
+        for own, start in zip(getattr(twin, name).parameters(), old[name].parameters(),
+                              strict=True):
+            torch.testing.assert_close(own - start, torch.full_like(own, moved), rtol=0,
+                                       atol=1e-6)
+
+
 @pytest.mark.parametrize('make', [
     lambda p: torch.optim.SGD(p, lr=0.5), lambda p: torch.optim.AdamW(p, foreach=True),
     pytest.param(lambda p: torch.optim.AdamW(p, fused=True), id='fused',
@@ -216,6 +236,9 @@ def test_cosine_rises_from_start_to_end():
 
 
 @pytest.mark.parametrize('args, message', [(dict(momentum=0.001), "papers' sense"),
+                                           (dict(momentum=dict(backbone=0.1)), 'momentum 0.1'),
+                                           (dict(momentum=dict(neck=0.9)), 'expected some of back'),
+                                           (dict(end_momentum=dict(neck=1)), 'neck is none of'),
                                            (dict(bn='ghost'), "'shuffle', 'split' or 'plain'")])
 def test_wrong_arguments_are_named(args, message):
     with pytest.raises(ValueError, match=message):

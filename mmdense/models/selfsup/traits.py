@@ -34,3 +34,9 @@ def queues_of(model: dict) -> dict[str, tuple[dict, int]]:
     """Return settings of each queue that a method's config has, and the keys that an image adds."""
     keys = method_class(model).queue_keys(model)
     return {name: (model[name], count) for name, count in keys.items() if model.get(name)}
+
+
+def followed_by_twin(model: dict) -> list[str]:
+    """Return the names of the modules that the twin of a method's config follows."""
+    names = 'backbone', 'decode_head', *getattr(method_class(model), 'heads', ())
+    return [name for name in names if model.get(name)]
