@@ -10,6 +10,7 @@ import torch
 import yaml
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS
 from references.commands import build_with_tool, call_tool, quick_runs  # noqa: F401
 from references.configs import (
@@ -56,7 +57,7 @@ NOT_IN_CONFIGS = {
 #: tests; MoCoFCN and small ones of every method are below, mmpretrain's in test_config_rows.py
 QUICK = ('densecl_r50_voc', 'moco_r50_voc', 'detcon_b_r50_coco', 'detcon_s_r50_in1k',
          'location_r50_voc', 'cp2_r50_voc', 'plmoco_r50_voc', 'pledmoco_r50_voc',
-         'pixpro_r50_in1k', 'pixcontrast_r50_voc',
+         'edmoco_pspnet_r50_voc', 'pixpro_r50_in1k', 'pixcontrast_r50_voc',
          'pspnet_r50_voc12aug', 'deeplabv3plus_r50_voc12aug', 'nonlocal_r50_voc12aug')
 
 every_leaf = pytest.mark.parametrize('leaf', PRETRAINING + FINETUNING,
@@ -261,6 +262,20 @@ def test_metafile_lists_every_config_and_nothing_else():
         assert model['In Collection'] in collections
         method = parsed(ROOT / model['Config']).model.type
         assert method == f"mmdense.{model['In Collection']}"
+
+
+@pytest.mark.parametrize('name', ['pledmoco_r50_folder', 'continue/edmoco_pspnet_r50_voc'])
+def test_the_encoder_moves_at_a_hundredth_of_the_rate(name: str):
+    """In the optimiser that the run has; decoder and heads at the rate itself."""
+    cfg = parsed(CONFIGS / f'{name}.py')
+    model = build_shapes(cfg.model)
+    rate = cfg.optim_wrapper.optimizer.lr
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    rates = {id(p): group['lr'] for group in optimizer.param_groups for p in group['params']}
+    for part, expected in ((model.backbone, rate / 100), (model.decode_head, rate),
+                           (model.projector, rate)):
+        found = {rates[id(p)] for p in part.parameters() if p.requires_grad}
+        assert [*found] == [pytest.approx(expected)]
 
 
 def test_every_registered_class_is_in_a_config():

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import mmengine
 import pytest
+from mmengine.hub import get_config
 from packaging.requirements import Requirement
 
 import mmdense
@@ -113,7 +114,7 @@ def test_mmengine_finds_our_configs_by_the_model_index(repo):
         assert (repo / model['Config']).is_file()
         name = model['Config'].partition('/')[2]
         if '/' in name:
-            assert mmengine.hub.get_config(f'mmdense::{name}').filename.endswith(name)
+            assert get_config(f'mmdense::{name}').filename.endswith(name)
 
 
 def test_set_up_without_a_new_enough_python_says_so(repo, tmp_path):

@@ -21,7 +21,7 @@ from tables.definition import read_table
 from tables.row_config import config_file
 
 CONFIGS = ROOT / 'configs'
-PRETRAINING = sorted(CONFIGS.glob('*.py'))
+PRETRAINING = sorted(CONFIGS.glob('*.py')) + sorted((CONFIGS / 'continue').glob('*.py'))
 FINETUNING = sorted((CONFIGS / 'finetune').glob('*.py'))
 TABLES = sorted((CONFIGS / 'tables').glob('*.py'))
 
