@@ -4,7 +4,7 @@ from __future__ import annotations
 import copy
 import math
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -72,13 +72,12 @@ def lengths_of(tensors: list[Tensor]) -> Tensor:
     return torch.cat([length.view(1) for length in torch._foreach_norm(tensors)])
 
 
-def check_momentum(argument: str, value: Momentum | None, names: Iterable[str]) -> None:
+def check_momentum(argument: str, value: Momentum | None, names: Collection[str]) -> None:
     """Check the momentum of modules of these names: a number of all, or of each by its name.
 
     Raises:
         WrongValue: a value outside [0.5, 1], or of a name that is none of these.
     """
-    names = list(names)
     for name, one in (value.items() if isinstance(value, dict) else [(None, value)]):
         if name is not None and name not in names:
             raise WrongValue(f'twin {argument}={value}: {name} is none of its modules; expected '
