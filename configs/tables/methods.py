@@ -1,7 +1,8 @@
 """Every dense method from scratch beside random weights and MoCo v2, on generated scenes. One seed.
 
 The auto recipe at 400 steps of 32 images of 64 pixels. Methods of cells read C4 (8 x 8 cells at
-stride 8) where whole images or a decoder train C5, else C5 at that stride; DenseCL C5 at stride 16.
+stride 8) where whole images or a decoder train C5, else C5 at that stride; DenseCL C5 at stride 16,
+VADeR a decoder's map of all stages at stride 4.
 Data: data/shapes, generated on first use.
 Run so far: random, MoCo v2 and DenseCL, in docs/benchmarks/small/methods.json, for `--add`.
 Command: python tools/run_table.py configs/tables/methods.py --processes 1
@@ -32,6 +33,10 @@ rows = [
     dict(name='EDMoCo', options=_batch, pretrain=[
         *_frame, '../_base_/methods/moco.py',
         {**_settings, 'model.decode_head': _decoder, 'model.projector': _head}]),
+    dict(name='VADeR', options=_batch, pretrain=[
+        '../_base_/pretrain_runtime.py', '../_base_/backbones/r18_maps.py',
+        '../_base_/datasets/unlabelled_shapes.py', '../_base_/datasets/frozen_shapes.py',
+        '../_base_/schedules/auto.py', '../_base_/methods/small/vader.py', _settings]),
     dict(name='PixPro', options=_batch, pretrain=[
         *_frame, '../_base_/methods/pixpro.py', {**_fine, 'model.projector': _head,
                                                  'model.context.in_channels': 128}]),

@@ -106,7 +106,7 @@ def nodes(node: dict | list | tuple, name: str = '') -> Iterator[tuple[str, dict
             yield from nodes(child, f'{name}.{key}'.removeprefix('.'))
 
 
-def small_options(leaf: Path) -> dict[str, int | str | bool]:
+def small_options(leaf: Path) -> dict[str, int | str | bool | list[int]]:
     """Return options that make a leaf's network narrow, its batches two images, its loaders plain.
 
     What the config itself does not say, the folder of images, is among them.
@@ -130,7 +130,8 @@ def small_options(leaf: Path) -> dict[str, int | str | bool]:
         part = name.rpartition('.')[2]
         for key, value in node.items():
             if key in ('in_channels', 'c1_in_channels') and part in BEHIND:
-                options[f'{name}.{key}'] = value // NARROW
+                options[f'{name}.{key}'] = [one // NARROW for one in value] \
+                    if isinstance(value, list) else value // NARROW
             elif key in ('hidden_channels', 'hid_channels'):
                 options[f'{name}.{key}'] = 32
             elif key in ('channels', 'c1_channels') and part == 'decode_head':

@@ -133,3 +133,19 @@ def region_views(batch: int, side: int = 64, views: int = 2, ids: int = 4) -> Vi
                  flips=torch.tensor([view == 1 for view in order])[:, None].expand(-1, batch),
                  regions=[torch.kron(part, torch.ones(side // 8, side // 8, dtype=torch.int64))
                           for part in blocks])
+
+
+#: a decoder of the last map, without norm that would tell processes apart
+DECODER = dict(type='FCNHead', in_channels=64, in_index=-1, channels=12, num_convs=1,
+               concat_input=False, norm_cfg=dict(type='BN'))
+
+
+def build_vader(**changes):
+    """VADeR on a decoder of four maps, at stride 4; its head has no norm."""
+    channels = [8, 16, 32, 64]
+    decoder = dict(type='FPNHead', in_channels=channels, in_index=[0, 1, 2, 3], channels=12,
+                   feature_strides=[4, 8, 16, 32], norm_cfg=dict(type='BN'))
+    head = dict(type='mmdense.Projector', hidden_channels=32, out_channels=16)
+    return build_plmoco(**{**dict(
+        type='mmdense.VADeR', backbone={**BACKBONE, 'out_indices': (0, 1, 2, 3)},
+        decode_head=decoder, cell_projector=head), **changes})

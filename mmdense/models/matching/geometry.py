@@ -157,11 +157,24 @@ class GeometryMatcher(nn.Module):
         self.cell_anchor = cell_anchor
 
     @torch.no_grad()
+    def near(self, query: Tensor, key: Tensor, views: Views) -> Tensor:
+        """Return (B, N, M) bool, which cells of two maps are nearer than ``threshold``.
+
+        Raises:
+            ValueError: ``published``, and the views do not say how large their images are.
+        """
+        boxes, flips = tuple(views.boxes[:2]), tuple(views.flips[:2])
+        if self.published:
+            boxes = tuple(image_fractions(box, views.sizes) for box in boxes)
+        return cell_distances(boxes, flips, (tuple(query.shape[2:]), tuple(key.shape[2:])),
+                              self.cell_anchor) < self.threshold
+
+    @torch.no_grad()
     def forward(self, query: Tensor, key: Tensor, views: Views) -> Matches:
         """Return the matches of maps (B, C, h, w) and (B, C', h', w') of two views.
 
         Raises:
-            ValueError: ``published``, and the views do not say how large their images are.
+            ValueError: as of :meth:`near`.
         """
         boxes, flips = tuple(views.boxes[:2]), tuple(views.flips[:2])
         sizes = tuple(query.shape[2:]), tuple(key.shape[2:])
@@ -173,13 +186,8 @@ class GeometryMatcher(nn.Module):
             index = (row.clamp(0, sizes[1][0] - 1) * sizes[1][1]
                      + column.clamp(0, sizes[1][1] - 1))
             return Matches(visible_in(centres, boxes[1]), index)
-        if self.pairs == 'overlap':
-            shares = cell_overlaps(boxes, flips, sizes)
-        else:
-            if self.published:
-                boxes = tuple(image_fractions(box, views.sizes) for box in boxes)
-            shares = (cell_distances(boxes, flips, sizes, self.cell_anchor)
-                      < self.threshold).float()
+        shares = cell_overlaps(boxes, flips, sizes) if self.pairs == 'overlap' \
+            else self.near(query, key, views).float()
         total = shares.sum(2)
         return Matches(total > 0, weights=shares / total.clamp_min(1e-6)[..., None])
 

@@ -1,2 +1,2 @@
-from .context import PixelPropagation
+from .context import CooccurrenceContext, NeighbourContext, PixelPropagation, add_context
 from .projector import Projector

@@ -8,3 +8,4 @@ from .multi_task import MultiTask
 from .pixpro import PixContrast, PixPro
 from .plmoco import PLMoCo
 from .two_branch import TwoBranchSSL
+from .vader import VADeR

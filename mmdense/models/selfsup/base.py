@@ -17,7 +17,7 @@ from mmdense.structures import Views
 from ..maps import backbone_maps, choose_map
 
 #: parts of a method that do not take the encoder's map
-NOT_ON_MAP = ('backbone', 'decode_head', 'predictor')
+NOT_ON_MAP = ('backbone', 'decode_head', 'predictor', 'context')
 
 
 def build(cfg: dict | nn.Module) -> nn.Module:
@@ -54,18 +54,20 @@ def build_decoder(cfg: dict) -> nn.Module:
     return head
 
 
-def check_channels(net: nn.Module, channels: int, where: str, names: Iterable[str]) -> None:
+def check_channels(net: nn.Module, channels: int, where: str, names: Iterable[str],
+                   giver: str | None = None) -> None:
     """Compare the channels of a method's map with what its parts, or those of its twin, take.
 
     Args:
         channels: of the map.
         where: the setting that chose the map among the backbone's.
         names: the parts that take this map.
+        giver: the part that gives it; by default the decode head, where there is one.
 
     Raises:
         ValueError: a part has another ``in_channels``.
     """
-    giver = 'backbone' if getattr(net, 'decode_head', None) is None else 'decode_head'
+    giver = giver or ('backbone' if getattr(net, 'decode_head', None) is None else 'decode_head')
     for name in names:
         taken = getattr(getattr(net, name, None), 'in_channels', channels)
         if taken != channels:
@@ -75,24 +77,26 @@ def check_channels(net: nn.Module, channels: int, where: str, names: Iterable[st
                              f'model.{name}.in_channels={channels}')
 
 
-def encode_maps(net: nn.Module, images: Tensor, indices: Sequence[int]) -> list[Tensor]:
+def encode_maps(net: nn.Module, images: Tensor, indices: Sequence[int],
+                under: Sequence[int] = ()) -> list[Tensor]:
     """Return maps (B, C_i, h_i, w_i) of images (B, 3, H, W) under ``net``, a method or its twin.
 
     The maps at ``indices`` of what ``net.backbone`` gives. Where there is a ``net.decode_head``,
-    each is what it makes of all of them.
+    each is what it makes of all of them. Behind them those at ``under``, the backbone's own.
 
     Raises:
         ValueError: the backbone gives no such map, or the decode head no map.
     """
     maps = backbone_maps(net.backbone, images)
+    own = [choose_map(net.backbone, maps, index) for index in under]
     head = getattr(net, 'decode_head', None)
     if head is None:
-        return [choose_map(net.backbone, maps, index) for index in indices]
+        return [*(choose_map(net.backbone, maps, index) for index in indices), *own]
     features = head([maps] if isinstance(maps, Tensor) else maps)
     if not isinstance(features, Tensor) or features.ndim != 4:
         raise WrongValue(f'decode_head {type(head).__name__} gives a {type(features).__name__}; '
                          'expected a head that gives one map (B, C, h, w), such as FCNHead')
-    return [features] * len(indices)
+    return [features] * len(indices) + own
 
 
 def encode(net: nn.Module, images: Tensor, out_index: int = -1) -> Tensor:
@@ -100,8 +104,8 @@ def encode(net: nn.Module, images: Tensor, out_index: int = -1) -> Tensor:
     return encode_maps(net, images, (out_index,))[0]
 
 
-def map_channels(method: DenseSSL, indices: Sequence[int]) -> list[int]:
-    """Return the channels of a method's maps: those of a small black image's, in eval mode.
+def map_channels(method: DenseSSL, indices: Sequence[int], under: Sequence[int] = ()) -> list[int]:
+    """Return the channels of :func:`encode_maps`: those of a small black image, in eval mode.
 
     Asked of a copy, so that no buffer, mode or random state of the method changes. The image is
     on the method's own device, ``meta`` too, has the channels of the first convolution, and the
@@ -125,7 +129,7 @@ def map_channels(method: DenseSSL, indices: Sequence[int]) -> list[int]:
     try:
         with torch.no_grad(), torch.random.fork_rng(cards):
             black = torch.zeros(1, bands, *side, device=device)
-            return [features.shape[1] for features in encode_maps(net, black, indices)]
+            return [features.shape[1] for features in encode_maps(net, black, indices, under)]
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         raise WrongValue(f'{type(method.backbone).__name__} does not take a black image '
                          f'(1, {bands}, {side[0]}, {side[1]}), so its channels are not known '

@@ -40,7 +40,8 @@ class CP2(MoCo):
         aspect: lowest and highest height over width of the foreground.
         kwargs: ``decode_head`` as published, and what :class:`TwoBranchSSL` takes.
     """
-
+    heads = ('projector',)
+    optional_heads = encoder_heads = ()
     pictures = dict(composites=())
 
     def __init__(self, backbone: dict, projector: dict, queue: dict, twin: dict, loss: dict,

@@ -8,6 +8,7 @@ from mmdense.registry import MODELS
 from mmdense.structures import Views
 
 from ..maps import pool_to_grid
+from ..necks import add_context
 from .base import build
 from .moco import MoCo
 from .queue_contrast import QueueContrast
@@ -30,33 +31,37 @@ class DenseCL(MoCo):
         dense_projector: head of the map of cells, (B, C, h, w) -> (B, D, h, w). That map may be
             another than the one that is pooled for ``projector``: ``cell_index``.
         matcher: how cells are paired, from both maps and the views' geometry.
+        context: what an asking cell learns of its surroundings behind ``dense_projector``, such as
+            ``mmdense.PixelPropagation``; None = nothing.
         dense_weight: weight of the dense loss (lambda in the paper).
         dense_warmup: optimiser steps before the dense loss counts.
         num_grid: side of the square grid that the map is pooled to before matching and dense
             projection; None keeps the map.
     """
     heads = ('projector', 'dense_projector')
+    optional_heads = encoder_heads = ()
     cell_heads = ('dense_projector',)
     warmups = ('dense_warmup',)
 
     def __init__(self, backbone: dict, dense_projector: dict, queue: dict, loss: dict,
                  matcher: dict, dense_weight: float = 0.5, dense_warmup: int = 1000,
-                 num_grid: int | None = None, **kwargs) -> None:
+                 num_grid: int | None = None, context: dict | None = None, **kwargs) -> None:
         super().__init__(backbone, queue, loss=loss,
                          dense_projector={**dense_projector, 'dense': True}, **kwargs)
+        add_context(self, context, self.dense_projector.out_channels)
         self.dense_contrast = QueueContrast(loss, self.dense_projector.out_channels, **queue)
         self.matcher = build(matcher)
         self.dense_weight, self.dense_warmup = dense_weight, dense_warmup
         self.num_grid = num_grid
 
     def project(self, net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return vector (B, D), cells (B, D, N) and map (B, C, h, w) of images under ``net``.
+        """Return vector (B, D), cells (B, D, h, w), map (B, C, h, w) of images under ``net``.
 
         The map is what cells are matched by, and has no gradient.
         """
         whole, features = self.encode_both(images, net)
         vector, cells = net.projector(whole.mean(dim=(2, 3))), self.pool(features)
-        return vector, net.dense_projector(cells).flatten(2), cells.detach()
+        return vector, net.dense_projector(cells), cells.detach()
 
     def pool(self, features: Tensor) -> Tensor:
         """Return a map (B, C, h, w) pooled to the grid of cells, if there is one."""
@@ -71,11 +76,11 @@ class DenseCL(MoCo):
         """Return ``loss_single`` and ``loss_dense``, weighted; push the keys.
 
         Args:
-            online, target: vector (B, D), cells (B, D, N) and map of query and key.
+            online, target: vector (B, D), cells (B, D, h, w) and map of query and key.
             views: of both.
         """
-        _, cells, query_map = online
-        _, key_cells, key_map = target
+        cells, key_cells = self.context(online[1]).flatten(2), target[1].flatten(2)
+        query_map, key_map = online[2], target[2]
         single = super().objective(online, target, views)['loss_image']
         matches = self.matcher(query_map, key_map, views)
         rows, positives = (x.transpose(1, 2).flatten(0, 1)

@@ -11,7 +11,8 @@ from mmdense.registry import MODELS
 from mmdense.structures import Views
 
 from ..losses import consistency_of_pairs, pixel_contrast
-from ..matching import cell_distances, image_fractions
+from ..matching import GeometryMatcher
+from ..necks import add_context
 from .two_branch import TwoBranchSSL
 
 
@@ -32,18 +33,16 @@ class PixelSSL(TwoBranchSSL):
             else in pixels, which differs for images that are not square.
 
     Raises:
-        ValueError: a ``threshold`` not above 0.
+        ValueError: a ``threshold`` not above 0, in cell diagonals.
     """
     heads = ('projector',)
+    pictures = dict(places=())
 
     def __init__(self, backbone: dict, projector: dict, twin: dict, threshold: float = 0.7,
                  published: bool = False, **kwargs) -> None:
         super().__init__(backbone, twin, symmetric=True, projector={**projector, 'dense': True},
                          **kwargs)
-        if not threshold > 0:
-            raise WrongValue(f'{type(self).__name__}(threshold={threshold}): expected a number '
-                             'above 0, in cell diagonals')
-        self.threshold, self.published = threshold, published
+        self.matcher = GeometryMatcher('distance', threshold, published)
 
     def project(self, net: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
         """Return the projected cells (B, D, h, w) of images under ``net``."""
@@ -52,11 +51,7 @@ class PixelSSL(TwoBranchSSL):
     def objective(self, online: tuple[Tensor, ...], target: tuple[Tensor, ...],
                   views: Views) -> dict[str, Tensor]:
         """Return ``loss_pixel`` of one direction, times the number of directions; ``paired``."""
-        boxes, flips = tuple(views.boxes), tuple(views.flips)
-        if self.published:
-            boxes = tuple(image_fractions(box, views.sizes) for box in boxes)
-        sizes = tuple(online[0].shape[2:]), tuple(target[0].shape[2:])
-        near = cell_distances(boxes, flips, sizes) < self.threshold
+        near = self.matcher.near(online[0], target[0], views)
         return dict(loss_pixel=len(self.ways) * self.compare(online[0], target[0], near),
                     paired=near.flatten(1).any(1).float().mean())
 
@@ -80,7 +75,7 @@ class PixPro(PixelSSL):
     last: ``instance_weight`` times -2 times the cosine, both directions.
 
     Args:
-        context: the propagation, such as ``mmdense.PixelPropagation``.
+        context: the propagation, as published ``mmdense.PixelPropagation``.
         instance_projector: head of the map for whole images, None for none.
         instance_predictor: head behind it, of the asking side.
         instance_weight: of that loss.
@@ -89,10 +84,10 @@ class PixPro(PixelSSL):
         ValueError: one of the two instance heads without the other.
     """
     heads = ('projector', 'instance_projector')
-    own_heads = ('context', 'instance_predictor')
+    own_heads = ('instance_predictor',)
     optional_heads = ('instance_projector', 'instance_predictor')
 
-    def __init__(self, *args, instance_projector: dict | None = None,
+    def __init__(self, *args, context: dict, instance_projector: dict | None = None,
                  instance_predictor: dict | None = None, instance_weight: float = 1.0,
                  **kwargs) -> None:
         if (instance_projector is None) != (instance_predictor is None):
@@ -102,6 +97,7 @@ class PixPro(PixelSSL):
             instance_projector={**instance_projector, 'dense': True},
             instance_predictor={**instance_predictor, 'dense': True})
         super().__init__(*args, **heads, **kwargs)
+        add_context(self, context, self.projector.out_channels)
         self.instance_weight = instance_weight
 
     def project(self, net: nn.Module, images: Tensor) -> tuple[Tensor, ...]:

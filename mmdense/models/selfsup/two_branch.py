@@ -39,26 +39,32 @@ class TwoBranchSSL(DenseSSL):
         optional_heads: those of the heads that a config may leave out; they are then None.
         own_heads: likewise, of the trained network alone (a predictor).
         cell_heads: those of the heads that take the map of cells, see ``cell_index``.
+        encoder_heads: those of the heads that take the encoder's own map beside a decode head's.
 
     Args:
         twin: arguments of :class:`MomentumTwin`, or None.
         cell_index: which of the backbone's maps gives the cells, where a loss of cells stands
             beside one of whole images; None takes that of ``out_index`` for both.
+        encoder_index: which of the backbone's maps ``encoder_heads`` take, the last by default.
+        encoder_weight: w of the encoder's own loss, see :meth:`beside_encoder`; 0.5 by default.
         symmetric: every view asks once and answers once, and losses are the mean of both; else
             the first view asks and the second answers.
         kwargs: the heads by name, each a config or a module, and what :class:`DenseSSL` takes.
 
     Raises:
         TypeError: a head is missing.
-        ValueError: a ``cell_index`` where the method has no heads of cells, or a decode head.
+        ValueError: a ``cell_index`` where the method has no heads of cells, or a decode head; or
+            settings of the encoder's own loss without its head, or its head without a decode head.
     """
     heads: tuple[str, ...] = ()
     optional_heads: tuple[str, ...] = ()
     own_heads: tuple[str, ...] = ()
     cell_heads: tuple[str, ...] = ()
+    encoder_heads: tuple[str, ...] = ()
 
     def __init__(self, backbone: dict, twin: dict | None = None, symmetric: bool = False,
-                 cell_index: int | None = None, **kwargs) -> None:
+                 cell_index: int | None = None, encoder_index: int | None = None,
+                 encoder_weight: float | None = None, **kwargs) -> None:
         absent = [name for name in (*self.heads, *self.own_heads) if kwargs.get(name) is None]
         missing = [name for name in absent if name not in self.optional_heads]
         if missing:
@@ -74,11 +80,16 @@ class TwoBranchSSL(DenseSSL):
                              'all, ' + ("the decode head's" if self.cell_heads else
                                         'that of out_index') + '; expected no cell_index')
         self.cell_index = self.out_index if cell_index is None else cell_index
+        below = [name for name in self.encoder_heads if name in heads]
+        self.under = (-1 if encoder_index is None else encoder_index,) if below else ()
+        self.encoder_weight = 0.5 if encoder_weight is None else encoder_weight
+        self.check_encoder(below, encoder_index, encoder_weight)
         asked = [name for name in self.heads if name in heads and lacks_channels(heads[name])]
         if asked:
-            whole, cells = map_channels(self, (self.out_index, self.cell_index))
+            whole, cells, *own = map_channels(self, (self.out_index, self.cell_index), self.under)
             for name in asked:
-                channels = cells if name in self.cell_heads else whole
+                channels = cells if name in self.cell_heads else \
+                    own[0] if name in self.encoder_heads else whole
                 heads[name] = {**heads[name], 'in_channels': channels}
         for name, cfg in heads.items():
             setattr(self, name, build(cfg))
@@ -90,20 +101,50 @@ class TwoBranchSSL(DenseSSL):
         self.ways = ((0, 1), (1, 0)) if symmetric else ((0, 1),)
         self.register_forward_pre_hook(follow_step, with_kwargs=True)
 
-    def encode_both(self, images: Tensor, net: nn.Module | None = None) -> tuple[Tensor, Tensor]:
+    def check_encoder(self, heads: list[str], index: int | None, weight: float | None) -> None:
+        """Raise ValueError unless the settings of the encoder's own loss do something."""
+        name = type(self).__name__
+        if heads and self.decode_head is None:
+            raise WrongValue(f"{name}: {heads[0]} is for the encoder's own loss beside a decode "
+                             "head's, and there is no decode_head; expected both or none")
+        if not heads and (index, weight) != (None, None):
+            raise WrongValue(f'{name}(encoder_index={index}, encoder_weight={weight}) does nothing '
+                             f'without {" or ".join(self.encoder_heads) or "a loss of the encoder"}'
+                             '; expected neither')
+        if not 0 < self.encoder_weight < 1:
+            raise WrongValue(f'{name}(encoder_weight={weight}): expected a weight above 0 and '
+                             'below 1')
+
+    def encode_both(self, images: Tensor, net: nn.Module | None = None) -> tuple[Tensor, ...]:
         """Return the maps of whole images and of cells, (B, C, h, w) each, of one pass.
+
+        And the encoder's own behind them, where there is a head for it.
 
         Raises:
             ValueError: there is no such map, or heads take other channels.
         """
         net = self if net is None else net
-        whole, cells = encode_maps(net, images, (self.out_index, self.cell_index))
-        others = [name for name in self.heads if name not in self.cell_heads]
+        whole, cells, *own = encode_maps(net, images, (self.out_index, self.cell_index),
+                                         self.under)
+        others = [name for name in self.heads if name not in self.cell_heads + self.encoder_heads]
         check_channels(net, whole.shape[1], f'out_index={self.out_index}', others)
         which = 'out_index' if self.cell_index == self.out_index else 'cell_index'
         check_channels(net, cells.shape[1], f'{which}={self.cell_index}', self.cell_heads)
+        for features in own:
+            check_channels(net, features.shape[1], f'encoder_index={self.under[0]}',
+                           self.encoder_heads, 'backbone')
         self.note(images, cells, net)
-        return whole, cells
+        return whole, cells, *own
+
+    def beside_encoder(self, losses: dict[str, Tensor], own: Tensor) -> dict[str, Tensor]:
+        """Return losses of a decoder's map times 1 - w, and the encoder's ``own`` times w.
+
+        So DeCon (2503.17526) keeps the encoder's loss beside the decoder's. What is no loss stays
+        as it is.
+        """
+        return {**{name: (1 - self.encoder_weight) * value if name.startswith('loss') else value
+                   for name, value in losses.items()},
+                'loss_encoder': self.encoder_weight * own}
 
     def project(self, net: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
         """Return what the loss needs of images (B, 3, H, W) under ``net``, B rows each.

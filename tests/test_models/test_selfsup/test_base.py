@@ -134,7 +134,7 @@ def test_cells_of_another_map_than_the_image_of_one_pass():
         assert torch.equal(whole, large) and torch.equal(cells, small)
         vector, rows, matched_by = method.project(net, images)
         assert torch.equal(vector, net.projector(large.mean(dim=(2, 3))))
-        assert torch.equal(rows, net.dense_projector(small).flatten(2))
+        assert torch.equal(rows, net.dense_projector(small))
         assert torch.equal(matched_by, small)
     assert FrozenEncoder(method).out_index == -1
     method.train()

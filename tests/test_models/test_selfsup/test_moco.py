@@ -5,11 +5,11 @@ import copy
 
 import pytest
 import torch
-from jobs.moco import moco_job, vectors
+from jobs.moco import ENCODER, HEAD, both_jobs, vectors
 from jobs.processes import run_processes
 from mmengine.registry import MODELS, DefaultScope
 from references.densecl import cross_entropy
-from references.tiny import build, build_moco, config, moco_config, views_of
+from references.tiny import build, build_cp2, build_moco, config, moco_config, views_of
 
 from mmdense.component_errors import component_message
 from mmdense.models.queue import EMPTY
@@ -38,30 +38,32 @@ def test_the_loss_equals_the_slow_loop(batch, queue):
 
 def test_two_processes_are_one():
     """Loss, gradients and keys; and only the twin has no gradient."""
-    one, two = moco_job(0, 1), run_processes(moco_job)
-    assert sum(r[0] for r in two) / 2 == pytest.approx(one[0], rel=1e-5)
-    torch.testing.assert_close(one[1], torch.cat([r[1] for r in two]))
-    for r in two:
-        torch.testing.assert_close(torch.tensor(r[2]), torch.tensor(one[2]))
-    assert [r[3] for r in (one, *two)] == [([], [])] * 3
+    ones, two = both_jobs(0, 1), run_processes(both_jobs)
+    for one, *parts in zip(ones, *two, strict=True):
+        assert sum(r[0] for r in parts) / 2 == pytest.approx(one[0], rel=1e-5)
+        torch.testing.assert_close(one[1], torch.cat([r[1] for r in parts]))
+        for r in parts:
+            torch.testing.assert_close(torch.tensor(r[2]), torch.tensor(one[2]))
+        assert [r[3] for r in (one, *parts)] == [([], [])] * 3
 
 
 def step(method, optimizer, seed):
     g = torch.Generator().manual_seed(seed)
     images = [torch.randn(4, 3, 64, 64, generator=g) for _ in range(2)]
-    loss = method.loss(images, views_of(torch.arange(4)))['loss_image']
+    loss = sum(method.loss(images, views_of(torch.arange(4))).values())
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
     return loss.item()
 
 
-def test_a_resumed_method_gives_the_same_losses():
-    method = build_moco()
+@pytest.mark.parametrize('changes', [{}, ENCODER])
+def test_a_resumed_method_gives_the_same_losses(changes):
+    method = build_moco(**changes)
     optimizer = torch.optim.SGD(method.parameters(), lr=0.1)
     for seed in range(2):
         step(method, optimizer, seed)
-    resumed = build_moco()
+    resumed = build_moco(**changes)
     resumed.load_state_dict(copy.deepcopy(method.state_dict()))
     other = torch.optim.SGD(resumed.parameters(), lr=0.1)
     assert [step(method, optimizer, seed) for seed in range(2, 5)] \
@@ -95,6 +97,33 @@ def test_densecl_is_moco_and_cells():
     images = [torch.randn(4, 3, 64, 64) for _ in range(2)]
     losses = [method.loss(images, views_of(torch.arange(4))) for method in (dense, plain)]
     assert 0.5 * losses[1]['loss_image'].item() == pytest.approx(losses[0]['loss_single'].item())
+
+
+def test_the_encoders_own_loss_beside_the_decoders():
+    """The weights add up to 1, each loss is what it is alone, and images pass the encoder once."""
+    method = build_moco(**ENCODER, encoder_weight=0.25)
+    vectors_of = [vectors(5, seed=seed) for seed in (1, 2)]
+    alone = [copy.deepcopy(part) for part in (method.contrast, method.encoder_contrast)]
+    found = method.objective(*zip(*vectors_of, strict=True), views_of(torch.arange(5)))
+    for name, share, contrast, pair in zip(('loss_image', 'loss_encoder'), (0.75, 0.25), alone,
+                                           vectors_of, strict=True):
+        assert found[name].item() == pytest.approx(
+            share * contrast(*pair, torch.arange(5)).item())
+    assert method.encoder_projector.in_channels == 64 and method.projector.in_channels == 12
+    images, passes = torch.randn(2, 3, 64, 64), []
+    method.eval().backbone.register_forward_hook(lambda *args: passes.append(args[2][-1]))
+    rows = method.project(method, images)
+    assert len(passes) == 1
+    assert torch.equal(rows[1], method.encoder_projector(passes[0].mean((2, 3))))
+
+
+@pytest.mark.parametrize('make', [build, build_cp2])
+@pytest.mark.parametrize('change', [dict(encoder_projector=HEAD), dict(encoder_weight=0.5)])
+@pytest.mark.situation('settings', "the encoder's own loss in a method that has none, such as CP2",
+                       'error', 'names the argument')
+def test_methods_without_a_loss_of_the_encoder_refuse_it(make, change):
+    with pytest.raises((TypeError, ValueError), match=next(iter(change))):
+        make(**change)
 
 
 def test_both_directions_are_the_mean_of_each():

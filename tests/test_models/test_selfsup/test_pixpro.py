@@ -43,7 +43,7 @@ def test_loss_equals_the_slow_loop(kind, batch, change):
     extents = torch.tensor([[330., 420.]]).expand(batch, 2)
     views = Views(views.boxes, views.flips, views.index, sizes=extents)
     found = method.objective((query,), (key,), views)
-    pairs = slow.pairs_of(views.boxes, views.flips, [(5, 4)] * 2, method.threshold,
+    pairs = slow.pairs_of(views.boxes, views.flips, [(5, 4)] * 2, method.matcher.threshold,
                           extents if 'published' in change else None)
     if kind == 'PixPro':
         asking = method.context(query).detach().flatten(2)
@@ -143,7 +143,7 @@ def test_a_resumed_method_gives_the_same_losses(kind, changes):
 
 
 @pytest.mark.parametrize(('make', 'told'), [
-    (lambda: build_pixel('PixPro', threshold=0), r'PixPro\(threshold=0\): expected a number above'),
+    (lambda: build_pixel('PixPro', threshold=0), r'GeometryMatcher\(threshold=0\): expected above 0'),
     (lambda: PixelPropagation(4, gamma=0), r'PixelPropagation\(gamma=0, num_layers=1\)'),
     (lambda: pixel_contrast(*cells(2), torch.ones(2, 20, 19, dtype=torch.bool)),
      r'with pairs \(2, 20, 19\) .* pairs \(2, 20, 20\)'),

@@ -7,10 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from jobs.location import views_apart
-from jobs.plmoco import IMAGE, all_cells, plmoco_job
+from jobs.plmoco import ENCODER, HEAD, IMAGE, WHOLE, all_cells, all_jobs
 from jobs.processes import run_processes
 from references.plmoco import plmoco as slow
-from references.tiny import build_plmoco
+from references.tiny import DECODER, build_plmoco
 
 from mmdense.models.matching import draw_cells
 from mmdense.models.queue import EMPTY
@@ -70,14 +70,16 @@ def test_loss_and_keys_equal_the_slow_loop(batch, num_cells, queue, matcher, dra
 
 def test_two_processes_are_one():
     """Loss, gradients and keys, though one process has fewer partners; all parts are trained."""
-    one, two = plmoco_job(0, 1), run_processes(plmoco_job)
-    assert sum(r[0] for r in two) / 2 == pytest.approx(one[0], rel=1e-5)
-    assert sum(r[1] for r in two) / 2 == pytest.approx(one[1])
-    assert two[0][1] != two[1][1]
-    torch.testing.assert_close(one[2], torch.cat([r[2] for r in two]))
-    for r in two:
-        torch.testing.assert_close(torch.tensor(r[3]), torch.tensor(one[3]))
-    assert [r[4] for r in (one, *two)] == [[([], [])] * 2] * 3
+    (ones, whole), two = all_jobs(0, 1), run_processes(all_jobs)
+    for one, parts in zip(ones, zip(*(cases for cases, _ in two), strict=True), strict=True):
+        assert sum(r[0] for r in parts) / 2 == pytest.approx(one[0], rel=1e-5)
+        assert sum(r[1] for r in parts) / 2 == pytest.approx(one[1])
+        assert parts[0][1] != parts[1][1]
+        torch.testing.assert_close(one[2], torch.cat([r[2] for r in parts]))
+        if one is not ones[2]:                  # of VADeR's queue: what each process had drawn
+            for r in parts:
+                torch.testing.assert_close(torch.tensor(r[3]), torch.tensor(one[3]))
+    assert [missing for _, missing in two] + [whole] == [[([], [])] * len(WHOLE)] * 3
 
 
 def test_without_partners_the_loss_is_0_and_finite():
@@ -111,7 +113,7 @@ def step(method, optimizer, seed):
     return {name: value.item() for name, value in found.items()}
 
 
-@pytest.mark.parametrize('changes', [{}, IMAGE, dict(symmetric=True)])
+@pytest.mark.parametrize('changes', [{}, IMAGE, ENCODER, dict(symmetric=True)])
 def test_a_resumed_method_gives_the_same_losses(changes):
     method = build_plmoco(**changes)
     optimizer = torch.optim.SGD(method.parameters(), lr=0.1)
@@ -136,6 +138,39 @@ def test_whole_images_beside_the_cells():
     assert found['loss_image'].item() == pytest.approx(0.25 * image(*vectors, views.index).item())
     assert found['loss_cells'].item() == pytest.approx(
         0.75 * alone.objective((query, query), (key, key), views)['loss_cells'].item())
+
+
+def test_the_encoders_own_loss_beside_the_decoders():
+    """The weights add up to 1, and each loss is what it is alone."""
+    method = build_plmoco(**ENCODER, **IMAGE, encoder_weight=0.25, num_cells=20)
+    views, maps = views_apart(3), [all_cells(3, seed) for seed in (1, 2)]
+    vectors = torch.randn(2, 3, 16)
+    alone = build_plmoco(**ENCODER, num_cells=20)
+    own = copy.deepcopy(method.encoder_contrast)
+    plain = build_plmoco(**IMAGE, num_cells=20)
+    plain.contrast, plain.image_contrast = map(copy.deepcopy, (method.contrast,
+                                                               method.image_contrast))
+    sides = [(maps[0][side], maps[0][side], vectors[side]) for side in (0, 1)]
+    both = [(*sides[side], maps[1][side], maps[1][side]) for side in (0, 1)]
+    found, expected = method.objective(*both, views), plain.objective(*sides, views)
+    for name in ('loss_cells', 'loss_image'):
+        assert found[name].item() == pytest.approx(0.75 * expected[name].item())
+    assert found['matched'] == expected['matched']
+    loss, _ = alone.compare(own, *((maps[1][side],) * 2 for side in (0, 1)), views)
+    assert found['loss_encoder'].item() == pytest.approx(0.25 * loss.item())
+
+
+@pytest.mark.parametrize('change, told', [
+    (dict(encoder_projector=HEAD), 'there is no decode_head'),
+    (dict(encoder_weight=0.5), r'encoder_weight=0.5\) does nothing without encoder_projector'),
+    (dict(encoder_index=1, decode_head=DECODER, cell_projector=HEAD), 'does nothing without'),
+    (dict(ENCODER, encoder_weight=1.0), 'encoder_weight=1.0.*above 0 and below 1'),
+    (dict(ENCODER, encoder_projector=dict(HEAD, in_channels=12)),
+     'backbone gives 64 channels, encoder_projector.in_channels is 12')])
+def test_settings_of_the_encoders_loss_that_do_not_fit_are_told(change, told):
+    with pytest.raises(ValueError, match=told):
+        method = build_plmoco(**change)
+        method.loss([torch.randn(2, 3, 64, 64)] * 2, views_apart(2))
 
 
 @pytest.mark.parametrize('change, told', [

@@ -1,0 +1,19 @@
+"""VADeR, ResNet-50 with a decoder of four maps, any folder of images (with its subfolders).
+
+Settings *not verified* (no code was released): ``_base_/methods/vader.py``. With fewer than some
+100,000 images, or for another length, add `recipe=auto train_cfg.max_iters=N`. It starts from a
+checkpoint of the same backbone, of any method, or random without one.
+Cost: 100,000 steps of 256 images; not run by us.
+Command: tools/dist_train.sh configs/vader_r50_folder.py 8 --cfg-options \
+    train_dataloader.dataset.data_root=/my/images \
+    model.backbone.init_cfg.checkpoint=work_dirs/moco_r50_folder/iter_100000.pth
+"""
+_base_ = [
+    '_base_/mmdense.py',
+    '_base_/pretrain_runtime.py',
+    '_base_/methods/vader.py',
+    '_base_/backbones/r50_maps.py',
+    '_base_/datasets/unlabelled_folder.py',
+    '_base_/schedules/sgd.py',
+]
+model = _base_.network
