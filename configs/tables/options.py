@@ -1,4 +1,4 @@
-"""What an option of a method is worth: PLMoCo with context necks, an anchor; the encoder's own loss.
+"""What an option is worth: context necks, an anchor, similarity; the encoder's own loss.
 
 Generated scenes, one seed; the auto recipe at 400 steps of 32 images of 64 pixels, as methods.py,
 whose rows of PLMoCo, EDMoCo and PLEDMoCo are the ones without.

@@ -20,12 +20,12 @@ def neighbour_means(x, radius):
     near = neighbours(*x.shape[2:], radius)
     flat = x.double().flatten(2)
     return torch.stack([
-        sum((flat[:, :, j] for j in near[i]), torch.zeros_like(flat[:, :, 0])) / max(len(near[i]), 1)
-        for i in range(len(near))], 2)
+        sum((flat[:, :, j] for j in others), torch.zeros_like(flat[:, :, 0])) / max(len(others), 1)
+        for others in near], 2)
 
 
 def shares(x, codewords, temperature):
-    """Return [b][i][k], how much of a cell is of each codeword; x (B, C, h, w), codewords (K, C)."""
+    """Return [b][i][k], the share of codeword k in cell i; x (B, C, h, w), codewords (K, C)."""
     flat = x.double().flatten(2)
     out = []
     for b in range(len(flat)):

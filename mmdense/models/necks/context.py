@@ -94,7 +94,7 @@ class NeighbourContext(BaseModule):
     """Every cell is joined with the mean of its neighbours, ``y_i = x_i + g(mean_j x_j)``.
 
     Neighbours are the other cells of a square of 2 r + 1 cells; beyond the border there are none,
-    so the mean does not tell where a cell is. A map of one cell has no neighbours, and y = x + g(0).
+    so the mean does not tell where a cell is. In a map of one cell ``y = x + g(0)``.
 
     Args:
         in_channels: channels C.

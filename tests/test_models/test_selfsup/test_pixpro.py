@@ -143,7 +143,7 @@ def test_a_resumed_method_gives_the_same_losses(kind, changes):
 
 
 @pytest.mark.parametrize(('make', 'told'), [
-    (lambda: build_pixel('PixPro', threshold=0), r'GeometryMatcher\(threshold=0\): expected above 0'),
+    (lambda: build_pixel('PixPro', threshold=0), r'GeometryMatcher\(threshold=0\): expected above'),
     (lambda: PixelPropagation(4, gamma=0), r'PixelPropagation\(gamma=0, num_layers=1\)'),
     (lambda: pixel_contrast(*cells(2), torch.ones(2, 20, 19, dtype=torch.bool)),
      r'with pairs \(2, 20, 19\) .* pairs \(2, 20, 20\)'),
