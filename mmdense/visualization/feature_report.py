@@ -20,6 +20,7 @@ from mmdense.random_states import kept_random_state
 from mmdense.structures import ViewSample
 
 from .composite_figure import draw_composites
+from .context_figure import draw_context
 from .figures import (
     colours_figure,
     draw_predictions,
@@ -37,7 +38,7 @@ LARGEST_NUMBER_OF_LINES = 60
 #: draws of two views, of which the ones that share most are shown
 DRAWS = 8
 #: what a method may name among its ``pictures``, of each image: (model, sample, path) -> path
-PICTURES = dict(regions=draw_regions, places=draw_places)
+PICTURES = dict(regions=draw_regions, places=draw_places, context=draw_context)
 #: and of all images together: (model, samples, path) -> path
 SHEETS = dict(composites=draw_composites)
 

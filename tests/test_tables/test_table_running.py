@@ -61,6 +61,25 @@ def test_commands_are_those_of_a_user(make, repo):
     assert len(result['checkpoint_sha256']) == 64
 
 
+@pytest.mark.parametrize('hand_on, expected', [
+    ('segmentor', ['load_from={}']),
+    ('decode_head', ['model.decode_head.init_cfg.type=Pretrained',
+                     'model.decode_head.init_cfg.prefix=decode_head.',
+                     'model.decode_head.init_cfg.checkpoint={}'])])
+def test_what_a_row_hands_on_to_its_fine_tuning(make, repo, hand_on, expected):
+    """Instead of the backbone; and a fine-tuning of other weights is another one."""
+    plain, commands = make(2), Commands()
+    make.path.write_text(make.path.read_text().replace(
+        "name='wider',", f"name='wider', hand_on='{hand_on}',"))
+    changed = make(2)
+    assert [a.fingerprint == b.fingerprint for a, b in zip(plain, changed, strict=True)] \
+        == [True] * 2 + [False] * 4
+    run_chains([changed], repo, commands, print)
+    start = f'{commands.run[0][4]}/iter_9.pth'
+    for command in commands.run[2::2]:
+        assert command[-len(expected):] == [word.format(start) for word in expected]
+
+
 def test_finished_steps_are_not_run_again(make, repo):
     run_chains([make(1)], repo, Commands(), print)
     assert missing(make(1)) == []

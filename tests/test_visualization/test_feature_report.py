@@ -12,7 +12,9 @@ from mmengine.registry import DATASETS, DefaultScope
 from references import labelled, tiny
 
 from mmdense.datasets.dataset_configs import find_pipeline
+from mmdense.models.necks import CooccurrenceContext, NeighbourContext, PixelPropagation
 from mmdense.visualization import ImageFiles, draw_report, draw_segmentations
+from mmdense.visualization.context_figure import influence
 
 VIEW = [dict(type='mmdense.RandomResizedCrop', size=64), dict(type='mmdense.RandomFlip')]
 PIPELINE = [dict(type='mmdense.SeedSample'), dict(type='mmdense.LoadImage'),
@@ -134,6 +136,32 @@ def test_a_method_of_places_draws_its_pairs(tmp_path, files):
     again = draw_report(model, ImageFiles(files, PIPELINE), tmp_path / 'b', num_images=2)
     for path, other in zip(paths, again, strict=True):
         assert path.read_bytes() == other.read_bytes() and cv2.imread(str(path)) is not None
+
+
+@pytest.mark.parametrize('kind', ['PixelPropagation', 'NeighbourContext', 'CooccurrenceContext'])
+def test_what_a_context_neck_looks_at_is_drawn(kind, tmp_path, files):
+    """Of a method that pairs cells by place, those pairs too; the same every time."""
+    model = tiny.build_plmoco(data_preprocessor=PREPROCESSOR, context=dict(type=f'mmdense.{kind}'))
+    paths = draw_report(model, ImageFiles(files, PIPELINE), tmp_path / 'a', num_images=2)
+    assert {'places_0.png', 'places_1.png', 'context_0.png', 'context_1.png'} \
+        <= {path.name for path in paths} and model.training
+    again = draw_report(model, ImageFiles(files, PIPELINE), tmp_path / 'b', num_images=2)
+    for path, other in zip(paths, again, strict=True):
+        assert path.read_bytes() == other.read_bytes() and cv2.imread(str(path)) is not None
+
+
+def test_the_influence_of_a_cell_is_its_neighbourhood():
+    """All of the others in a propagation of equal cells, the square around it, or itself."""
+    cells = torch.ones(1, 4, 5, 5)
+    reach = {kind: influence(neck.eval(), cells + 0.01 * torch.randn(1, 4, 5, 5), 2, 1) > 0
+             for kind, neck in dict(all=PixelPropagation(4), near=NeighbourContext(4),
+                                    own=CooccurrenceContext(4)).items()}
+    square = torch.zeros(5, 5, dtype=torch.bool)
+    square[1:4, :3] = True
+    own = torch.zeros(5, 5, dtype=torch.bool)
+    own[2, 1] = True
+    assert reach['all'].all()
+    assert torch.equal(reach['near'], square) and torch.equal(reach['own'], own)
 
 
 def test_composites_are_drawn_of_three_images_or_more(tmp_path, files):

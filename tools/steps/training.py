@@ -21,6 +21,15 @@ from mmdense.mistakes import WrongValue
 from .options import budget_options, format_options, iterations_of, read_with
 from .step import Settings, Step, need
 
+#: what a fine-tuning can take of a checkpoint, and the options that say so
+HANDED_ON = {
+    'backbone': {'model.backbone.init_cfg.checkpoint': '{}'},
+    'segmentor': {'load_from': '{}'},
+    'decode_head': {'model.decode_head.init_cfg.type': 'Pretrained',
+                    'model.decode_head.init_cfg.prefix': 'decode_head.',
+                    'model.decode_head.init_cfg.checkpoint': '{}'},
+}
+
 
 def _describe(checkpoint: str) -> dict[str, Any]:
     return dict(checkpoint=checkpoint, checkpoint_sha256=file_digest(checkpoint))
@@ -34,7 +43,7 @@ def _describe_run(checkpoint: str, processes: int) -> dict[str, Any]:
 
 
 def train(row: str, seed: int, name: str, config: Path, options: dict[str, Any],
-          settings: Settings, start: Step | None = None) -> Step:
+          settings: Settings, start: Step | None = None, hand_on: str = 'backbone') -> Step:
     """Return the training of a config.
 
     Args:
@@ -44,12 +53,14 @@ def train(row: str, seed: int, name: str, config: Path, options: dict[str, Any],
         options: changes to it.
         settings: how steps are run.
         start: the step whose checkpoint it starts from, if any.
+        hand_on: what it takes of that, of :data:`HANDED_ON`.
     """
     options = {'randomness.seed': seed, **options}
     options |= budget_options(read_with(config, options), settings.budget, config)
     cfg = read_with(config, options)
     key = digest('training', cfg.to_dict(), settings.processes,
-                      start and start.fingerprint, *(['amp'] if settings.amp else []))
+                      start and start.fingerprint, *(['amp'] if settings.amp else []),
+                      *([hand_on] if hand_on != 'backbone' else []))
     folder = settings.folder(row, seed, name, key)
     steps = iterations_of(cfg, config)
     images = steps * (cfg.get('train_dataloader') or {}).get('batch_size', 1) * settings.processes
@@ -62,7 +73,8 @@ def train(row: str, seed: int, name: str, config: Path, options: dict[str, Any],
     def command() -> list[str]:
         given = dict(options)
         if start is not None:
-            given['model.backbone.init_cfg.checkpoint'] = need(start.checkpoint(), start.folder)
+            path = need(start.checkpoint(), start.folder)
+            given |= {key: value.format(path) for key, value in HANDED_ON[hand_on].items()}
         return [settings.tool('dist_train.sh'), os.path.relpath(config), str(settings.processes),
                 '--work-dir', os.path.relpath(folder), '--resume',
                 *(['--amp'] if settings.amp else []), '--cfg-options',
@@ -97,7 +109,8 @@ def random_weights(row: str, seed: int, config: Path, options: dict[str, Any],
 
 
 def train_and_test(row: str, seed: int, label: str, config: Path, options: dict[str, Any],
-                   test_options: dict[str, Any], settings: Settings, start: Step) -> list[Step]:
+                   test_options: dict[str, Any], settings: Settings, start: Step,
+                   hand_on: str = 'backbone') -> list[Step]:
     """Return fine-tuning from the checkpoint that ``start`` leaves, and its test.
 
     Args:
@@ -108,9 +121,11 @@ def train_and_test(row: str, seed: int, label: str, config: Path, options: dict[
         test_options: changes to it in the test.
         settings: how steps are run.
         start: the step whose checkpoint the training takes.
+        hand_on: what it takes of that, of :data:`HANDED_ON`.
     """
     tail = label and f'_{label}'
-    training = train(row, seed, f'finetune{tail}', config, options, settings, start)
+    training = train(row, seed, f'finetune{tail}', config, options, settings, start,
+                     hand_on)
     key = digest('test', training.fingerprint)
     folder = settings.folder(row, seed, f'test{tail}', key)
     further = ['--cfg-options', *format_options(test_options, row)] if test_options else []

@@ -80,5 +80,5 @@ def chain(table: Table, row: Row, seed: int, settings: Settings) -> list[Step]:
         for rate in tuning.learning_rates:
             options = {**tuning.options, 'optim_wrapper.optimizer.lr': rate}
             steps += train_and_test(row.name, seed, f'lr{rate:g}', config, options,
-                                    tuning.options, settings, start)
+                                    tuning.options, settings, start, row.hand_on)
     return steps

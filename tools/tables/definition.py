@@ -14,6 +14,7 @@ from mmdense.evaluation.protocols import PROTOCOLS
 from mmdense.mistakes import MissingFile, WrongValue
 from steps.options import format_options
 from steps.step import folder_name
+from steps.training import HANDED_ON
 
 from .row_config import RowConfig
 
@@ -31,12 +32,14 @@ class Row:
         options: changes to it, as ``--cfg-options``.
         evaluate: config of the frozen evaluation; its model has the weights' backbone.
         evaluate_options: changes to that one.
+        hand_on: which of the weights a fine-tuning starts from, of :data:`HANDED_ON`.
     """
     name: str
     pretrain: Path | RowConfig | None
     options: dict[str, Any]
     evaluate: Path | RowConfig
     evaluate_options: dict[str, Any]
+    hand_on: str = 'backbone'
 
     @property
     def folder(self) -> str:
@@ -173,7 +176,7 @@ def _options(given: Any, where: str) -> dict[str, Any]:
 
 def _row(given: Any, number: int, evaluate: dict, table: Path) -> Row:
     where = f'{table}: rows[{number}]'
-    _check_keys(given, ('name', 'pretrain'), ('options', 'evaluate'), where)
+    _check_keys(given, ('name', 'pretrain'), ('options', 'evaluate', 'hand_on'), where)
     name = given['name']
     if not isinstance(name, str) or not re.search(r'\w', name) or re.search(r'[|\n]', name):
         raise WrongValue(f'{where}: name={name!r}; expected words without | and line breaks')
@@ -183,14 +186,17 @@ def _row(given: Any, number: int, evaluate: dict, table: Path) -> Row:
     options = _options(given.get('options', {}), f'{where}, options')
     if pretrain is None and options:
         raise WrongValue(f'{where}: options change a pretraining, and pretrain is None')
+    hand_on = given.get('hand_on', 'backbone')
+    if hand_on not in HANDED_ON:
+        raise WrongValue(f'{where}: hand_on={hand_on!r}; expected one of {list(HANDED_ON)}')
     own = given.get('evaluate', evaluate.get('config'))
     if own is None and pretrain is None:
         raise WrongValue(f'{where}: random weights of which network? Expected evaluate with a '
                          'config, in the row or in the table')
     further = _options(evaluate.get('options', {}), f'{table}: evaluate.options')
     if own is None:
-        return Row(name, pretrain, options, pretrain, {**options, **further})
-    return Row(name, pretrain, options, _config(own, table, f'{where}, evaluate'), further)
+        return Row(name, pretrain, options, pretrain, {**options, **further}, hand_on)
+    return Row(name, pretrain, options, _config(own, table, f'{where}, evaluate'), further, hand_on)
 
 
 def _rows(given: Any, evaluate: dict, table: Path) -> tuple[Row, ...]:
@@ -257,6 +263,11 @@ def read_table(path: str | Path) -> Table:
                            f'{path}: evaluate')
     rows = _rows(given['rows'], evaluate, path)
     finetune = given.get('finetune')
+    tuned = finetune.get('rows', ()) if isinstance(finetune, dict) else ()
+    for row in rows:
+        if row.hand_on != 'backbone' and row.name not in tuned:
+            raise WrongValue(f'{path}: row {row.name!r}: hand_on={row.hand_on!r} is for '
+                             'fine-tuning, and finetune.rows does not have the row')
     return Table(
         path, rows, _list(evaluate['protocols'], f'{path}: evaluate.protocols', PROTOCOLS),
         _list(evaluate.get('layers', ['last']), f'{path}: evaluate.layers'),
