@@ -33,6 +33,7 @@ from torchvision.models import resnet18, resnet50
 from mmdense import registry
 from mmdense.engine.options import find, merge_options
 from mmdense.engine.run_config import prepare
+from mmdense.models.selfsup.traits import method_class
 
 #: registered, but put into a run by our tools, or a part for configs of the user's own
 NOT_IN_CONFIGS = {
@@ -56,7 +57,8 @@ NOT_IN_CONFIGS = {
 #: one for each method and each decoder, on VOC, COCO and ImageNet: two steps in every run of the
 #: tests; MoCoFCN and small ones of every method are below, mmpretrain's in test_config_rows.py
 QUICK = ('densecl_r50_voc', 'moco_r50_voc', 'detcon_b_r50_coco', 'detcon_s_r50_in1k',
-         'location_r50_voc', 'cp2_r50_voc', 'plmoco_r50_voc', 'pledmoco_r50_voc', 'vader_r50_in1k',
+         'location_r50_voc', 'cp2_r50_voc', 'plmoco_r50_voc', 'pledmoco_r50_voc',
+         'vader_r50_in1k', 'plr_r50_voc',
          'edmoco_pspnet_r50_voc', 'pixpro_r50_in1k', 'pixcontrast_r50_voc',
          'pspnet_r50_voc12aug', 'deeplabv3plus_r50_voc12aug', 'nonlocal_r50_voc12aug')
 
@@ -120,7 +122,8 @@ def test_a_leaf_builds_its_run(leaf: Path, data: Path, tmp_path: Path, monkeypat
         assert model.decode_head.num_classes == len(train.metainfo['classes']) == len(classes)
         return
     size = 224 if '_r50_' in leaf.stem else 64 if 'shapes' in leaf.stem else 96
-    assert [tuple(view.shape) for view in sample['inputs']] == [(3, size, size)] * 2
+    count = method_class(model).num_views
+    assert [tuple(view.shape) for view in sample['inputs']] == [(3, size, size)] * count
     if leaf.stem.startswith('detcon'):
         assert sample['data_samples'].regions[0].max() > 0
 
@@ -151,7 +154,7 @@ def test_every_folder_config_has_the_same_three_keys(leaf: Path, data: Path, mon
     found = build(cfg.train_dataloader.dataset, DATASETS)
     assert {Path(found.get_data_info(n)['img_path']).parent.name for n in range(len(found))} == {
         'mine'}
-    assert len(found[0]['inputs']) == 2
+    assert len(found[0]['inputs']) == method_class(cfg.model).num_views
 
 
 @pytest.mark.parametrize('lines', re.findall(

@@ -5,5 +5,6 @@ custom_hooks = [
     dict(type='mmdense.FeatureMonitorHook', interval=50),
     dict(type='mmdense.SkippedImagesHook'),
     dict(type='mmdense.ForwardCountHook'),
+    dict(type='mmdense.ConfusionHook', interval=500),
     dict(type='mmdense.UnusedParametersHook'),
 ]

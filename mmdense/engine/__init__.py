@@ -1,6 +1,7 @@
 from .bands_hook import BandsHook
 from .batch_hook import BatchOfOneHook
 from .checkpoint_hook import CheckpointHook
+from .confusion_hook import ConfusionHook
 from .descriptors_hook import DescriptorsHook
 from .finite_loss_hook import FiniteLossHook
 from .forward_count_hook import ForwardCountHook

@@ -30,6 +30,7 @@ from .figures import (
     similarity_figure,
 )
 from .maps import mutual_matches, principal_colours, similarity_to_cell
+from .patch_figure import draw_patches
 from .place_figure import draw_places
 from .region_figure import draw_regions
 
@@ -40,7 +41,7 @@ DRAWS = 8
 #: what a method may name among its ``pictures``, of each image: (model, sample, path) -> path
 PICTURES = dict(regions=draw_regions, places=draw_places, context=draw_context)
 #: and of all images together: (model, samples, path) -> path
-SHEETS = dict(composites=draw_composites)
+SHEETS = dict(composites=draw_composites, patches=draw_patches)
 
 
 def _array(image: Tensor) -> np.ndarray:

@@ -140,6 +140,29 @@ DECODER = dict(type='FCNHead', in_channels=64, in_index=-1, channels=12, num_con
                concat_input=False, norm_cfg=dict(type='BN'))
 
 
+def build_rotation(**changes):
+    """Patch-level rotation on a decoder of the last map at stride 8."""
+    cfg = dict(type='mmdense.PatchRotation', decode_head=DECODER,
+               backbone={**BACKBONE, 'strides': (1, 2, 1, 1)},
+               data_preprocessor=dict(type='BaseDataPreprocessor'))
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return MODELS.build({**cfg, **changes})
+
+
+def turned_views(batch: int, side: int = 64, grid: int = 4, margin: int = 2) -> Views:
+    """Geometry of views whose patches were turned, with a margin at their seams."""
+    g = torch.Generator().manual_seed(7)
+    numbers = torch.arange(1, grid * grid + 1).view(grid, grid)
+    mask = numbers.repeat_interleave(side // grid, 0).repeat_interleave(side // grid, 1)
+    for seam in range(side // grid, side, side // grid):
+        mask[seam - margin:seam + margin] = mask[:, seam - margin:seam + margin] = 0
+    views = views_of(torch.arange(batch))
+    turns = torch.randint(0, 4, (batch, grid, grid), generator=g)
+    one = views.take((0,))
+    one.targets, one.masks = [turns], [mask.expand(batch, -1, -1)]
+    return one
+
+
 def build_vader(**changes):
     """VADeR on a decoder of four maps, at stride 4; its head has no norm."""
     channels = [8, 16, 32, 64]

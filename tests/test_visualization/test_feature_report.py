@@ -150,6 +150,20 @@ def test_what_a_context_neck_looks_at_is_drawn(kind, tmp_path, files):
         assert path.read_bytes() == other.read_bytes() and cv2.imread(str(path)) is not None
 
 
+def test_turned_patches_are_drawn(tmp_path, files):
+    """With what is predicted of them, the same every time; of one view nothing is matched."""
+    view = [dict(type='mmdense.RandomResizedCrop', size=64), dict(type='mmdense.PatchRotate')]
+    pipeline = [*PIPELINE[:2], dict(type='mmdense.MultiView', views=[view]), PIPELINE[-1]]
+    model = tiny.build_rotation(data_preprocessor=PREPROCESSOR)
+    drawn = [draw_report(model, ImageFiles(files, pipeline), tmp_path / name, num_images=2)
+             for name in 'ab']
+    assert [path.name for path in drawn[0]] == ['similarity_0.png', 'similarity_1.png',
+                                                'patches.png', 'features.png']
+    assert drawn[0][2].read_bytes() == drawn[1][2].read_bytes() and model.training
+    with pytest.raises(ValueError, match=r'no angles to draw; expected mmdense.PatchRotate'):
+        draw_report(model, ImageFiles(files, PIPELINE), tmp_path / 'c', num_images=2)
+
+
 def test_the_influence_of_a_cell_is_its_neighbourhood():
     """All of the others in a propagation of equal cells, the square around it, or itself."""
     cells = torch.ones(1, 4, 5, 5)

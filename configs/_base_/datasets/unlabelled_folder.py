@@ -1,14 +1,16 @@
 """All images under a folder, 256 per step on 8 processes; the config sets ``dataset.data_root``.
 
 Two views as MoCo v2 makes them. For a method with regions a config takes a ``pipeline_…``:
-regions made on the fly (``fh``, ``grid``), or the views for ``clustered`` and ``soft`` ones.
+regions made on the fly (``fh``, ``grid``), or the views for ``clustered`` and ``soft`` ones. For
+patch-level rotation ``pipeline_plr``.
 """
-_base_ = ['./moco_v2.py', './region_views.py']
+_base_ = ['./moco_v2.py', './region_views.py', './patch_views.py']
 
 pipeline_fh = [*_base_.load, *_base_.fh, *_base_.byol_224]
 pipeline_grid = [*_base_.load, *_base_.grid, *_base_.byol_224]
 pipeline_clustered = [*_base_.load, *_base_.byol_224_whole]
 pipeline_soft = [*_base_.load, *_base_.byol_224]
+pipeline_plr = [*_base_.load, *_base_.turned_224]
 train_dataloader = dict(
     batch_size=32,
     num_workers=8,

@@ -5,6 +5,7 @@ from .detcon import DetConB, DetConS
 from .location import LocationContrast
 from .moco import MoCo
 from .multi_task import MultiTask
+from .patch_rotation import PatchRotation
 from .pixpro import PixContrast, PixPro
 from .plmoco import PLMoCo
 from .two_branch import TwoBranchSSL

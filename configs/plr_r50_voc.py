@@ -1,0 +1,26 @@
+"""Patch-level rotation, ResNet-50 with MoCoFCN's decoder, VOC 2012 trainaug, from MoCo v2.
+
+20 epochs. The decoder's rate is 0.01, the encoder's a hundredth of it. Frozen mIoU on val is that
+of the decoder's map.
+Data: data/VOCdevkit/VOC2012 with trainaug.txt, which mmseg's voc_aug.py converter writes.
+Cost: 820 steps of 256 images; not run by us.
+Command: tools/dist_train.sh configs/plr_r50_voc.py 8 --cfg-options \
+    model.backbone.init_cfg.checkpoint=work_dirs/moco_r50_in1k/iter_1000800.pth
+"""
+_base_ = [
+    '_base_/mmdense.py',
+    '_base_/pretrain_runtime.py',
+    '_base_/methods/plr.py',
+    '_base_/backbones/r50_s16.py',
+    '_base_/datasets/unlabelled_voc.py',
+    '_base_/datasets/frozen_voc.py',
+    '_base_/schedules/sgd.py',
+]
+iterations = 20 * (10_582 // 256)
+model = _base_.network
+train_dataloader = dict(dataset=dict(pipeline=_base_.pipeline_plr))
+optim_wrapper = dict(
+    optimizer=dict(lr=0.01),
+    paramwise_cfg=dict(custom_keys={'backbone': dict(lr_mult=0.01)}))
+param_scheduler = [dict(_base_.cosine, end=iterations)]
+train_cfg = dict(max_iters=iterations, val_interval=iterations // 4)
