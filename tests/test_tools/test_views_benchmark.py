@@ -69,6 +69,20 @@ def test_regions_are_in_the_views(benchmark, image, tmp_path):
             np.testing.assert_array_equal(plain['img'], with_regions['img'])
 
 
+def test_cost_of_pretexts(benchmark, monkeypatch, capsys):
+    """A row for each config, whose views are those that it trains on."""
+    lines, found = run(benchmark, monkeypatch, capsys, '--pretexts', '--draws', 3)
+    assert [line.split('|')[1].strip() for line in lines[-1 - len(benchmark.PRETEXTS):-1]] \
+        == [*benchmark.PRETEXTS] == [*found['results']]
+    for name, (alone, _) in benchmark.PRETEXTS.items():
+        result = found['results'][name]
+        assert 0 < result['alone_ms'] < result['own_ms']
+        assert any(step['type'] == alone['type'] for view in benchmark.config_views(name)
+                   for step in view)
+    with pytest.raises(SystemExit):
+        run(benchmark, monkeypatch, capsys, '--pretexts', '--regions')
+
+
 def test_comparison_with_mmpretrain(benchmark, image, monkeypatch, capsys):
     lines, found = run(benchmark, monkeypatch, capsys, '--image', image, '--draws', 3)
     assert found['ratio'] > 0 and lines[-2].startswith('| **two views** |')

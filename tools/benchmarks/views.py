@@ -1,12 +1,15 @@
 """CPU time of two MoCo-v2 views of one decoded image, ours and mmpretrain's, side by side.
 
-    python tools/benchmarks/views.py [--image FILE] [--draws 400] [--regions]
+    python tools/benchmarks/views.py [--image FILE] [--draws 400] [--regions | --pretexts]
 
 Both take the image in memory and stop before packing. The time is that of the process's CPU on one
 thread, the median over draws that alternate between the two.
 
 With ``--regions``: what a region map adds to ours, of FH and read from its file, in the views of
 MoCo v2 and of DetCon. There both pipelines begin with the image's file.
+
+With ``--pretexts``: the views of predictive pretexts beside the two of MoCo v2, and their own
+transforms alone on a view of 224 pixels.
 """
 from __future__ import annotations
 
@@ -39,6 +42,8 @@ MOCO, DETCON = 'moco_r50_in1k.py', 'detcon_b_r50_in1k.py'
 REGIONS = dict(method='fh', scale=300, min_size=0.0065)
 #: of the pipeline's time, what regions may make of it
 TARGET = 1.15
+#: configs of predictive pretexts, the transform alone, and what it may cost (ms, or None)
+PRETEXTS = {'plr_r50_in1k.py': (dict(type='mmdense.PatchRotate', grid=(4, 4)), 0.3)}
 
 
 def natural_image(height: int = 321, width: int = 481, seed: int = 0) -> np.ndarray:
@@ -55,8 +60,9 @@ def config_views(name: str) -> list[list[dict]]:
     """Return the pipeline of each view that a config of ours makes."""
     pipeline = find_pipeline(Config.fromfile(CONFIGS / name).train_dataloader['dataset'])
     views = next(step for step in pipeline if step['type'] == 'mmdense.MultiView')
-    return [view for view, number in zip(views['views'], views.get('num_views') or [1, 1],
-                                         strict=False) for _ in range(number)]
+    numbers = views.get('num_views') or [1] * len(views['views'])
+    return [view for view, number in zip(views['views'], numbers, strict=True)
+            for _ in range(number)]
 
 
 def peer_views() -> list[dict]:
@@ -137,18 +143,47 @@ def compare_regions(image: Path, folder: Path, args: argparse.Namespace) -> None
     print_json(args, results=results, regions=int(regions.max()), target=TARGET)
 
 
+def compare_pretexts(image: np.ndarray, args: argparse.Namespace) -> None:
+    """Print what the views of each pretext cost beside MoCo v2's two, and its transform alone."""
+    print(f'{image.shape[1]}x{image.shape[0]} image, views of 224, CPU ms on one thread, median of '
+          f'{args.draws} draws; at most twice the two views is the aim\n')
+    two = Compose([dict(type='mmdense.MultiView', views=config_views(MOCO))])
+    small = Compose(config_views(MOCO)[0][:1])(in_memory(image))['img']
+    results = {}
+    for name, (alone, most) in PRETEXTS.items():
+        pipelines = dict(two=two, own=Compose([dict(type='mmdense.MultiView',
+                                                    views=config_views(name))]))
+        times = cpu_ms(pipelines, in_memory(image), args.draws)
+        two_ms, own = (float(np.median(times[key])) for key in ('two', 'own'))
+        one = cpu_ms(dict(alone=Compose([alone])), in_memory(small), args.draws)['alone']
+        results[name] = dict(two_views_ms=round(two_ms, 3), own_ms=round(own, 3),
+                             ratio=round(own / two_ms, 3), alone_ms=round(float(np.median(one)), 3),
+                             alone_target=most)
+    print_table({'views of': '', 'two views': '.3f', 'its own': '.3f', 'ratio': '.2f',
+                 'transform alone': '.3f', 'at most': '.1f'},
+                ([name, *one.values()] for name, one in results.items()))
+    print_json(args, results=results, target=2)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--image', help='an image file; by default one of 481x321 is generated')
     parser.add_argument('--draws', type=count, default=400)
     parser.add_argument('--regions', action='store_true',
                         help='compare ours without and with regions, not with mmpretrain')
+    parser.add_argument('--pretexts', action='store_true',
+                        help='compare the views of predictive pretexts with two views')
     args = parser.parse_args()
+    if args.regions and args.pretexts:
+        parser.error('--regions and --pretexts are two comparisons; expected one')
     cv2.setNumThreads(0)
     init_default_scope('mmpretrain')                          # for its names, which have no scope
     image = cv2.imread(args.image) if args.image else natural_image()
     if image is None:
         raise SystemExit(f'{args.image}: not an image file')
+    if args.pretexts:
+        compare_pretexts(image, args)
+        return
     if args.regions:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(args.image or f'{folder}/image/generated.jpg')
