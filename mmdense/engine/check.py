@@ -20,7 +20,7 @@ from mmdense.datasets.built_datasets import build_training_set
 from mmdense.datasets.dataset_configs import find_pipeline
 from mmdense.datasets.source import source_images
 from mmdense.images.reading import ImageReadError
-from mmdense.models.random_batch import random_batch
+from mmdense.models.random_batch import random_batch, random_batch_for
 from mmdense.models.selfsup.base import DenseSSL
 from mmdense.models.selfsup.traits import queues_of, warmups_of
 
@@ -173,8 +173,8 @@ def input_channels(cfg: Config) -> int:
 
 def measure_step(model: nn.Module, size: int, channels: int, batch: int) -> tuple[float, float]:
     """Time (s) and memory (MiB, saved for backward) of one step on random views of 16 regions."""
-    images, views = random_batch(getattr(model, 'num_views', 2), batch, size, channels,
-                                 device=next(model.parameters()).device)
+    images, views = random_batch_for(model, batch, size, channels=channels,
+                                     device=next(model.parameters()).device)
     saved: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:

@@ -4,11 +4,12 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmdense.structures import Views
 
 from .matching.geometry import cell_centres
+from .selfsup.base import DenseSSL
 
 
 def random_batch(count: int, batch: int, size: int, channels: int = 3, regions: int = 16,
@@ -35,3 +36,16 @@ def random_batch(count: int, batch: int, size: int, channels: int = 3, regions: 
     return images, Views(boxes=boxes, flips=flips, index=torch.arange(batch, device=device),
                          regions=maps, num_regions=regions,
                          sizes=torch.full((batch, 2), side, device=device))
+
+
+def random_batch_for(model: nn.Module, batch: int, size: int, **options) -> tuple[list[Tensor],
+                                                                                  Views]:
+    """Return :func:`random_batch` of as many views as a method takes, with random targets.
+
+    Two views for a model that is no method.
+
+    Args:
+        options: of :func:`random_batch`.
+    """
+    images, views = random_batch(getattr(model, 'num_views', 2), batch, size, **options)
+    return images, model.random_targets(images, views) if isinstance(model, DenseSSL) else views

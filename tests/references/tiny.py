@@ -172,3 +172,13 @@ def build_vader(**changes):
     return build_plmoco(**{**dict(
         type='mmdense.VADeR', backbone={**BACKBONE, 'out_indices': (0, 1, 2, 3)},
         decode_head=decoder, cell_projector=head), **changes})
+
+
+def build_pretext(kind: str, **changes):
+    """RelativePosition, Exemplar or Colorization; no norm in the heads."""
+    head = dict(type='mmdense.Projector', hidden_channels=32)
+    own = dict(Exemplar=dict(projector=dict(head, out_channels=16))).get(kind, dict(head=head))
+    cfg = dict(type=f'mmdense.{kind}', backbone=BACKBONE, **own,
+               data_preprocessor=dict(type='BaseDataPreprocessor'))
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return MODELS.build({**cfg, **changes})

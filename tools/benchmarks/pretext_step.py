@@ -36,7 +36,7 @@ from mmdense.engine.options import add_config_options
 from mmdense.engine.run_config import load_config
 from mmdense.errors import run_command
 from mmdense.mistakes import WrongValue
-from mmdense.models.random_batch import random_batch
+from mmdense.models.random_batch import random_batch_for
 from mmdense.models.selfsup import DenseCL, DenseSSL
 from mmdense.models.selfsup.base import build
 from mmdense.models.selfsup.traits import warmups_of
@@ -101,8 +101,8 @@ def make_steps(models: dict[str, nn.Module], args: argparse.Namespace,
                channels: int) -> dict[str, Callable[[], Tensor]]:
     """Return what is timed, by name, bare last; each call is a step and returns its loss."""
     name, ours = next(iter(models.items()))
-    images, views = random_batch(ours.num_views, args.batch, args.size, channels, args.regions,
-                                 args.device)
+    images, views = random_batch_for(ours, args.batch, args.size, channels=channels,
+                                     regions=args.regions, device=args.device)
     if args.channels_last:
         images = [view.contiguous(memory_format=torch.channels_last) for view in images]
 

@@ -1,4 +1,5 @@
-"""Transforms: loading, views and their geometry, photometric changes, packing, seeds."""
+"""Transforms: loading, views and their geometry, photometric changes, pretexts, packing, seeds."""
+from .colour import ColourTarget, DropChannels, ToLightness
 from .formatting import PackViews
 from .geometric import RandomFlip, RandomResizedCrop
 from .loading import LoadImage
@@ -6,4 +7,5 @@ from .multiview import MultiView
 from .patches import PatchRotate
 from .photometric import ColorJitter, GaussianBlur, RandomGrayscale, Solarize
 from .regions import LoadRegions, MakeRegions, RegionsFromAnnotations
+from .relative import RelativePatches
 from .seeding import SeedSample

@@ -17,7 +17,7 @@ from mmdense.structures import Views
 from ..maps import backbone_maps, choose_map
 
 #: parts of a method that do not take the encoder's map
-NOT_ON_MAP = ('backbone', 'decode_head', 'predictor', 'context')
+NOT_ON_MAP = ('backbone', 'decode_head', 'predictor', 'context', 'pair_head')
 
 
 def build(cfg: dict | nn.Module) -> nn.Module:
@@ -283,6 +283,15 @@ class DenseSSL(BaseModel):
         None if it compares whole images.
         """
         return self.encode(images)
+
+    def random_targets(self, inputs: list[Tensor], views: Views) -> Views:
+        """Return the geometry of random views with what the loss needs of them, to try a step.
+
+        Args:
+            inputs: V views (B, 3, H, W).
+            views: of them, without targets and masks.
+        """
+        return views
 
     def bare(self, inputs: list[Tensor]) -> list[Tensor]:
         """Return what the networks and heads of a step give for its views, each (B, 3, H, W).

@@ -1,6 +1,8 @@
 """Patch-level rotation: how far was each patch of an image turned?"""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -58,6 +60,14 @@ class PatchRotation(DenseSSL):
     def logits(self, images: Tensor) -> Tensor:
         """Return the logits (B, 4, h, w) of images (B, 3, H, W)."""
         return self.classifier(self.encode(images))
+
+    def random_targets(self, inputs: list[Tensor], views: Views) -> Views:
+        """Return views of 4 x 4 patches with random angles."""
+        image = inputs[0]
+        numbers = torch.arange(1, 17, device=image.device, dtype=torch.float32).view(1, 1, 4, 4)
+        mask = F.interpolate(numbers, image.shape[2:]).squeeze(1).to(torch.uint8)
+        turns = torch.randint(4, (len(image), 4, 4), device=image.device)
+        return replace(views, targets=[turns], masks=[mask.expand(len(image), -1, -1)])
 
     def bare(self, inputs: list[Tensor]) -> list[Tensor]:
         """Return the logits of the view."""
