@@ -30,6 +30,7 @@ from mmdense.engine.check import check_config, view_sizes
 from mmdense.engine.recipe import RunFacts, auto_changes, read_facts
 from mmdense.evaluation.features import FrozenEncoder
 from mmdense.evaluation.from_config import build_data, load_trained
+from mmdense.models.selfsup.traits import method_class
 from steps.options import read_with
 from steps.step import Settings
 from tables.chains import chain
@@ -200,7 +201,7 @@ def test_every_row_of_a_table_builds_with_its_options(path: Path, data: Path, tm
         elif cfg.model.type == 'mmpretrain.ImageClassifier':
             assert 0 <= sample['data_samples'].gt_label < cfg.model.head.num_classes
         else:
-            assert len(sample['inputs']) == 2
+            assert len(sample['inputs']) == method_class(cfg.model).num_views
 
 
 @pytest.mark.parametrize('table, name', [

@@ -52,13 +52,15 @@ NOT_IN_CONFIGS = {
     'KernelAlignmentLoss': 'of a FeatureAnchor; docs/continuing.md',
     'GramLoss': 'likewise',
     'CellCosineLoss': 'likewise',
+    'ToLightness': 'one input for several pretexts; docs/methods/pretexts.md',
     'StopBelowStartHook': "for a user's continuation of a run; docs/evaluation.md",
 }
 #: one for each method and each decoder, on VOC, COCO and ImageNet: two steps in every run of the
 #: tests; MoCoFCN and small ones of every method are below, mmpretrain's in test_config_rows.py
 QUICK = ('densecl_r50_voc', 'moco_r50_voc', 'detcon_b_r50_coco', 'detcon_s_r50_in1k',
          'location_r50_voc', 'cp2_r50_voc', 'plmoco_r50_voc', 'pledmoco_r50_voc',
-         'vader_r50_in1k', 'plr_r50_voc',
+         'vader_r50_in1k', 'plr_r50_voc', 'relative_position_r50_voc', 'exemplar_r50_in1k',
+         'colorization_r50_voc',
          'edmoco_pspnet_r50_voc', 'pixpro_r50_in1k', 'pixcontrast_r50_voc',
          'pspnet_r50_voc12aug', 'deeplabv3plus_r50_voc12aug', 'nonlocal_r50_voc12aug')
 
@@ -121,7 +123,8 @@ def test_a_leaf_builds_its_run(leaf: Path, data: Path, tmp_path: Path, monkeypat
         classes = runner.val_loop.dataloader.dataset.metainfo['classes']
         assert model.decode_head.num_classes == len(train.metainfo['classes']) == len(classes)
         return
-    size = 224 if '_r50_' in leaf.stem else 64 if 'shapes' in leaf.stem else 96
+    size = 64 if 'shapes' in leaf.stem else 96 if '_r50_' not in leaf.stem or leaf.stem.startswith(
+        ('relative_position', 'exemplar')) else 224
     count = method_class(model).num_views
     assert [tuple(view.shape) for view in sample['inputs']] == [(3, size, size)] * count
     if leaf.stem.startswith('detcon'):

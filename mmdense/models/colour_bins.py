@@ -37,13 +37,13 @@ def soft_shares(size: float = 10.0, neighbours: int = 5,
         Numbers (65536, K) int32 of the bins, the nearest first, and shares (65536, K) float, for
         ``256 (a + 128) + b + 128``.
     """
-    bins = gamut_bins(size)
-    values = torch.arange(-128, 128)[:, None]
-    a, b = ((values - one) ** 2 for one in bins.t())                            # (256, Q) each
-    squares = (a[:, None] + b[None]).flatten(0, 1)
-    order = torch.arange(len(bins)) / len(bins)                            # of equals the first
-    index = (squares.double() + order).topk(min(neighbours, len(bins)), largest=False).indices
-    return index.int(), (-squares.gather(1, index) / (2 * sigma ** 2)).softmax(1)
+    with torch.device('cpu'):               # what is kept is not of the device of the first user
+        bins, values = gamut_bins(size), torch.arange(-128, 128)[:, None]
+        a, b = ((values - one) ** 2 for one in bins.t())                        # (256, Q) each
+        squares = (a[:, None] + b[None]).flatten(0, 1)
+        order = torch.arange(len(bins)) / len(bins)                        # of equals the first
+        index = (squares.double() + order).topk(min(neighbours, len(bins)), largest=False).indices
+        return index.int(), (-squares.gather(1, index) / (2 * sigma ** 2)).softmax(1)
 
 
 def rebalancing(counts: Tensor, bins: Tensor, share: float = 0.5, sigma: float = 5.0) -> Tensor:

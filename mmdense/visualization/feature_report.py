@@ -19,6 +19,7 @@ from mmdense.models.matching.geometry import cell_centres, cell_coordinates, vis
 from mmdense.random_states import kept_random_state
 from mmdense.structures import ViewSample
 
+from .colour_figure import draw_colours
 from .composite_figure import draw_composites
 from .context_figure import draw_context
 from .figures import (
@@ -41,7 +42,7 @@ DRAWS = 8
 #: what a method may name among its ``pictures``, of each image: (model, sample, path) -> path
 PICTURES = dict(regions=draw_regions, places=draw_places, context=draw_context)
 #: and of all images together: (model, samples, path) -> path
-SHEETS = dict(composites=draw_composites, patches=draw_patches)
+SHEETS = dict(composites=draw_composites, patches=draw_patches, colours=draw_colours)
 
 
 def _array(image: Tensor) -> np.ndarray:

@@ -14,6 +14,7 @@ from references import labelled, tiny
 from mmdense.datasets.dataset_configs import find_pipeline
 from mmdense.models.necks import CooccurrenceContext, NeighbourContext, PixelPropagation
 from mmdense.visualization import ImageFiles, draw_report, draw_segmentations
+from mmdense.visualization.colour_figure import painted
 from mmdense.visualization.context_figure import influence
 
 VIEW = [dict(type='mmdense.RandomResizedCrop', size=64), dict(type='mmdense.RandomFlip')]
@@ -162,6 +163,23 @@ def test_turned_patches_are_drawn(tmp_path, files):
     assert drawn[0][2].read_bytes() == drawn[1][2].read_bytes() and model.training
     with pytest.raises(ValueError, match=r'no angles to draw; expected mmdense.PatchRotate'):
         draw_report(model, ImageFiles(files, PIPELINE), tmp_path / 'c', num_images=2)
+
+
+def test_colours_are_drawn(tmp_path, files):
+    """The same every time; and what is painted in the true colours is the image."""
+    view = [dict(type='mmdense.RandomResizedCrop', size=64), dict(type='mmdense.ColourTarget')]
+    pipeline = [*PIPELINE[:2], dict(type='mmdense.MultiView', views=[view]), PIPELINE[-1]]
+    model = tiny.build_pretext('Colorization', data_preprocessor=PREPROCESSOR)
+    drawn = [draw_report(model, ImageFiles(files, pipeline), tmp_path / name, num_images=2)
+             for name in 'ab']
+    assert drawn[0][-2].name == 'colours.png' and model.training
+    assert drawn[0][-2].read_bytes() == drawn[1][-2].read_bytes()
+    with pytest.raises(ValueError, match=r'no colours to draw; expected mmdense.ColourTarget'):
+        draw_report(model, ImageFiles(files, PIPELINE), tmp_path / 'c', num_images=2)
+    image = np.full((8, 8, 3), (40, 90, 200), np.uint8)
+    lab = cv2.cvtColor(image, cv2.COLOR_BGR2LAB)
+    chroma = lab[::4, ::4, 1:].transpose(2, 0, 1).astype(float) - 128
+    assert np.abs(painted(lab[..., 0], chroma)[..., ::-1].astype(int) - image).max() <= 2
 
 
 def test_the_influence_of_a_cell_is_its_neighbourhood():

@@ -2,10 +2,11 @@
 
 ``pipeline_cells`` has views of 56 pixels, 7 x 7 cells of stride 8, all others of 64. For a method
 with regions a config takes a ``pipeline_…``; ``labelled`` is the dataset whose labels are the
-regions. ``pipeline_plr`` turns patches. ``pipeline_explicit`` has greyscale and blur there to be
+regions. Predictive pretexts have
+their own, such as ``pipeline_plr``. ``pipeline_explicit`` has greyscale and blur there to be
 switched on; places in its ``2.views.0``: 0 crop, 1 flip, 2 colour, 3 greyscale, 4 blur.
 """
-_base_ = ['./moco_v2.py', './region_views.py', './patch_views.py']
+_base_ = ['./moco_v2.py', './region_views.py', './pretext_views.py']
 
 _view = [dict(_base_.mild_crop, size=64), *_base_.mild]
 pipeline_cells = [*_base_.load, *_base_.views_56]
@@ -18,6 +19,9 @@ pipeline_clustered = [
 ]
 pipeline_soft = [*_base_.load, *_base_.views_64]
 pipeline_plr = [*_base_.load, *_base_.turned_64]
+pipeline_relative_position = [*_base_.load, *_base_.neighbours_32]
+pipeline_exemplar = [*_base_.load, *_base_.copies_32]
+pipeline_colorization = [*_base_.load, *_base_.lightness_64]
 pipeline_explicit = [
     *_base_.load,
     dict(type='mmdense.MultiView', num_views=[2], views=[[
