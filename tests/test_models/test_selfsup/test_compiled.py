@@ -12,14 +12,17 @@ from references.tiny import (
     build_cp2,
     build_detcon,
     build_location,
+    build_pixel,
+    build_plmoco,
+    build_pretext,
+    build_rotation,
     region_views,
     views_of,
 )
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.autograd.graph import increment_version
 
-from mmdense.structures import Views
-
+PRETEXTS = ('PatchRotation', 'RelativePosition', 'Exemplar', 'Colorization')
 HEAD = dict(type='mmdense.Projector', in_channels=8, hidden_channels=16, out_channels=8)
 SMALL = dict(backbone={**BACKBONE, 'num_stages': 1, 'strides': (1,), 'dilations': (1,),
                        'out_indices': (0,), 'stem_channels': 8}, projector=HEAD)
@@ -49,6 +52,21 @@ def method_and_views(name: str, **changes):
     elif name == 'LocationContrast':
         method, views = build_location(**SMALL, num_cells=9), region_views(4, side=32)
         views.regions = None
+    elif name in ('PLMoCo', 'PixPro'):
+        head = dict(projector=HEAD, context=dict(type='mmdense.PixelPropagation', num_layers=2,
+                                                 norm_cfg=dict(type='BN'))) \
+            if name == 'PixPro' else dict(cell_projector=HEAD, context=dict(
+                type='mmdense.CooccurrenceContext', num_words=4))
+        method = build_pixel('PixPro', backbone=SMALL['backbone'], **head) if name == 'PixPro' \
+            else build_plmoco(backbone=SMALL['backbone'], num_cells=9, **head)
+        views = region_views(4, side=32)
+        views.regions = None
+    elif name in PRETEXTS:
+        method = build_rotation(backbone=SMALL['backbone'], decode_head=None) \
+            if name == 'PatchRotation' else build_pretext(name, backbone=SMALL['backbone'])
+        views = views_of(torch.arange(4)).take(range(method.num_views))
+        images = [torch.zeros(4, 3, 32, 32) for _ in range(method.num_views)]
+        views = method.random_targets(images, views)
     else:
         twin = dict(predictor={**HEAD, 'in_channels': 8}) if name == 'DetConB' else {}
         method, views = build_detcon(name[-1], **SMALL, **twin), region_views(4, side=32)
@@ -65,7 +83,7 @@ def train(method, step, steps: int = 2) -> list[dict[str, float]]:
     torch.manual_seed(3)
     found = []
     for _ in range(steps):
-        losses = step([torch.randn(4, 3, 32, 32) for _ in range(2)], optim)
+        losses = step([torch.randn(4, 3, 32, 32) for _ in range(method.num_views)], optim)
         found.append({name: loss.item() for name, loss in losses.items()})
     return found
 
@@ -89,7 +107,7 @@ def assert_same(method, other, losses, other_losses):
     pytest.param('DetConB', id='DetConB', marks=pytest.mark.situation(
         'processes', 'compile=True with DetCon_B', 'works', 'one graph, the same losses and '
         'weights')),
-    'LocationContrast', 'CP2', 'penalty'])
+    'LocationContrast', 'CP2', 'penalty', 'PLMoCo', 'PixPro', *PRETEXTS])
 def test_the_losses_are_one_graph(name):
     """From the first step on, in which the twin takes the weights over; queue and twin too.
 
@@ -107,7 +125,7 @@ def test_the_losses_are_one_graph(name):
         return step
 
     assert_same(method, other, train(method, losses_of(method)), train(other, losses_of(other)))
-    if other.twin is not None:
+    if getattr(other, 'twin', None) is not None:
         assert other.twin.steps == 2
 
 
@@ -126,13 +144,13 @@ def test_the_step_as_mmengine_compiles_it():
 
 
 @pytest.mark.parametrize('name', ['DenseCL', 'DetConS', 'DetConB', 'LocationContrast', 'CP2',
-                                  'penalty'])
+                                  'penalty', 'PLMoCo', 'PixPro', *PRETEXTS])
 @pytest.mark.situation('processes', 'a step that would wait for the GPU', 'works',
                        'nothing in a loss asks for a value')
 def test_losses_never_ask_for_a_value(name):
     """On a GPU that is none: no item(), no unique(), no index by a mask, nothing on the CPU."""
     method, views = method_and_views(name)
-    if method.twin is not None:
+    if getattr(method, 'twin', None) is not None:
         method.twin.follow()            # its first step looks whether it has started,
         increment_version(next(method.backbone.parameters()))
         method.twin.follow()            # its second whether the optimiser's steps are counted
@@ -141,9 +159,8 @@ def test_losses_never_ask_for_a_value(name):
             return mode.from_tensor(tensor).to('cuda:0')
 
         method._apply(on_gpu)
-        views = Views(*map(on_gpu, (views.boxes, views.flips, views.index)),
-                      views.regions and list(map(on_gpu, views.regions)), views.num_regions)
-        images = [torch.randn(4, 3, 32, 32, device='cuda:0') for _ in range(2)]
+        views = views._each(lambda part: None if part is None else on_gpu(part))
+        images = [torch.randn(4, 3, 32, 32, device='cuda:0') for _ in range(method.num_views)]
         losses = method(images, views, mode='loss')
         assert all(loss.device.type == 'cuda' for loss in losses.values())
         with pytest.raises(DataDependentOutputException):
