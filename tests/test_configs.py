@@ -43,25 +43,19 @@ NOT_IN_CONFIGS = {
     'LabelCountsHook': 'every runner has it; its option is in docs/evaluation.md',
     'LabelFreeValLoop': 'val_cfg of a user who has no labels; docs/evaluation.md',
     'MultibandSegDataPreProcessor': 'for images of more than three bands; docs/images.md',
-    'MultiTask': "several methods in a config of the user's own; docs/concepts.md",
-    'MultiTaskDataset': 'the data of MultiTask; docs/concepts.md',
-    'MultiTaskSampler': 'the shares of MultiTask; docs/concepts.md',
-    'collate_tasks': 'the batches of MultiTask; docs/concepts.md',
     'L2SP': 'model.penalties of a continued run; docs/continuing.md',
     'FeatureAnchor': 'likewise',
     'KernelAlignmentLoss': 'of a FeatureAnchor; docs/continuing.md',
     'GramLoss': 'likewise',
     'CellCosineLoss': 'likewise',
-    'ToLightness': 'one input for several pretexts; docs/methods/pretexts.md',
     'StopBelowStartHook': "for a user's continuation of a run; docs/evaluation.md",
 }
 #: one for each method and each decoder, on VOC, COCO and ImageNet: two steps in every run of the
 #: tests; MoCoFCN and small ones of every method are below, mmpretrain's in test_config_rows.py
 QUICK = ('densecl_r50_voc', 'moco_r50_voc', 'detcon_b_r50_coco', 'detcon_s_r50_in1k',
-         'location_r50_voc', 'cp2_r50_voc', 'plmoco_r50_voc', 'pledmoco_r50_voc',
-         'vader_r50_in1k', 'plr_r50_voc', 'relative_position_r50_voc', 'exemplar_r50_in1k',
-         'colorization_r50_voc',
-         'edmoco_pspnet_r50_voc', 'pixpro_r50_in1k', 'pixcontrast_r50_voc',
+         'location_r50_voc', 'cp2_r50_voc', 'plmoco_r50_voc', 'pledmoco_r50_voc', 'vader_r50_in1k',
+         'plr_r50_voc', 'multitask_r50_in1k', 'relative_position_r50_voc', 'exemplar_r50_in1k',
+         'colorization_r50_voc', 'edmoco_pspnet_r50_voc', 'pixpro_r50_in1k', 'pixcontrast_r50_voc',
          'pspnet_r50_voc12aug', 'deeplabv3plus_r50_voc12aug', 'nonlocal_r50_voc12aug')
 
 every_leaf = pytest.mark.parametrize('leaf', PRETRAINING + FINETUNING,
@@ -88,7 +82,8 @@ def test_is_formatted(leaf: Path):
     cfg = parsed(leaf)
     assert cfg.auto_scale_lr.base_batch_size == int(command[3]) * cfg.train_dataloader.batch_size
     assert cfg.default_scope == 'mmseg' and cfg.randomness.seed == 0
-    assert cfg.train_dataloader.sampler.type == 'mmdense.ResumableSampler'
+    assert cfg.train_dataloader.sampler.type == (
+        'mmdense.MultiTaskSampler' if 'tasks' in cfg.model else 'mmdense.ResumableSampler')
     assert max(part.end for part in cfg.param_scheduler) == cfg.train_cfg.max_iters
 
 
@@ -118,6 +113,11 @@ def test_a_leaf_builds_its_run(leaf: Path, data: Path, tmp_path: Path, monkeypat
             assert loader is None or 'gt_sem_seg' in loader.dataset[0]['data_samples']
     train, model = runner.train_loop.dataloader.dataset, runner.cfg.model
     sample = train[len(train) - 1]
+    if 'tasks' in model:
+        assert {name: [tuple(view.shape) for view in task['inputs']]
+                for name, (task,) in sample.items()} == dict(
+            position=[(3, 96, 96)] * 2, exemplar=[(3, 96, 96)] * 2, colour=[(3, 224, 224)])
+        return
     if leaf in FINETUNING:
         assert sample['inputs'].dtype == torch.uint8 and 'gt_sem_seg' in sample['data_samples']
         classes = runner.val_loop.dataloader.dataset.metainfo['classes']
@@ -158,6 +158,20 @@ def test_every_folder_config_has_the_same_three_keys(leaf: Path, data: Path, mon
     assert {Path(found.get_data_info(n)['img_path']).parent.name for n in range(len(found))} == {
         'mine'}
     assert len(found[0]['inputs']) == method_class(cfg.model).num_views
+
+
+def test_harmonised_inputs_are_as_the_page_says(data: Path, tmp_path: Path):
+    """The block of docs/methods/pretexts.md: every task sees three equal channels."""
+    lines, = re.findall(r'```python\n(_base_ = .*?)```',
+                        (ROOT / 'docs/methods/pretexts.md').read_text(), re.DOTALL)
+    for text, alike in ((lines, True), (lines.splitlines()[0], False)):
+        leaf = tmp_path / f'{alike}.py'
+        leaf.write_text(text.replace("'multitask", f"'{CONFIGS}/multitask"))
+        sample = build(read(leaf, data).train_dataloader.dataset, DATASETS)[0]
+        for name, (task,) in sample.items():
+            grey = all(torch.equal(view[0], view[1]) and torch.equal(view[0], view[2])
+                       for view in task['inputs'])
+            assert grey == (alike or name == 'colour'), name
 
 
 @pytest.mark.parametrize('lines', re.findall(
