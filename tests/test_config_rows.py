@@ -23,6 +23,7 @@ from references.configs import (
     read,
     row_file,
     two_steps,
+    views_of,
 )
 
 from mmdense.datasets.generate import SCENE_COUNTS
@@ -30,7 +31,6 @@ from mmdense.engine.check import check_config, view_sizes
 from mmdense.engine.recipe import RunFacts, auto_changes, read_facts
 from mmdense.evaluation.features import FrozenEncoder
 from mmdense.evaluation.from_config import build_data, load_trained
-from mmdense.models.selfsup.traits import method_class
 from steps.options import read_with
 from steps.step import Settings
 from tables.chains import chain
@@ -201,7 +201,7 @@ def test_every_row_of_a_table_builds_with_its_options(path: Path, data: Path, tm
         elif cfg.model.type == 'mmpretrain.ImageClassifier':
             assert 0 <= sample['data_samples'].gt_label < cfg.model.head.num_classes
         else:
-            assert len(sample['inputs']) == method_class(cfg.model).num_views
+            assert len(sample['inputs']) == views_of(cfg.model)
 
 
 @pytest.mark.parametrize('table, name', [

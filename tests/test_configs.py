@@ -26,6 +26,7 @@ from references.configs import (
     row_file,
     small_options,
     two_steps,
+    views_of,
     words,
 )
 from torchvision.models import resnet18, resnet50
@@ -33,7 +34,6 @@ from torchvision.models import resnet18, resnet50
 from mmdense import registry
 from mmdense.engine.options import find, merge_options
 from mmdense.engine.run_config import prepare
-from mmdense.models.selfsup.traits import method_class
 
 #: registered, but put into a run by our tools, or a part for configs of the user's own
 NOT_IN_CONFIGS = {
@@ -50,13 +50,13 @@ NOT_IN_CONFIGS = {
     'CellCosineLoss': 'likewise',
     'StopBelowStartHook': "for a user's continuation of a run; docs/evaluation.md",
 }
-#: one for each method and each decoder, on VOC, COCO and ImageNet: two steps in every run of the
-#: tests; MoCoFCN and small ones of every method are below, mmpretrain's in test_config_rows.py
+#: one for each method (three are in multitask) and each decoder, on VOC, COCO and ImageNet: two
+#: steps in every run of the tests; MoCoFCN and small ones of every method are below, mmpretrain's in test_config_rows.py
 QUICK = ('densecl_r50_voc', 'moco_r50_voc', 'detcon_b_r50_coco', 'detcon_s_r50_in1k',
          'location_r50_voc', 'cp2_r50_voc', 'plmoco_r50_voc', 'pledmoco_r50_voc', 'vader_r50_in1k',
-         'plr_r50_voc', 'multitask_r50_in1k', 'relative_position_r50_voc', 'exemplar_r50_in1k',
-         'colorization_r50_voc', 'edmoco_pspnet_r50_voc', 'pixpro_r50_in1k', 'pixcontrast_r50_voc',
-         'pspnet_r50_voc12aug', 'deeplabv3plus_r50_voc12aug', 'nonlocal_r50_voc12aug')
+         'plr_r50_voc', 'multitask_r50_in1k', 'edmoco_pspnet_r50_voc', 'pixpro_r50_in1k',
+         'pixcontrast_r50_voc', 'pspnet_r50_voc12aug', 'deeplabv3plus_r50_voc12aug',
+         'nonlocal_r50_voc12aug')
 
 every_leaf = pytest.mark.parametrize('leaf', PRETRAINING + FINETUNING,
                                      ids=lambda path: path.stem)
@@ -125,8 +125,7 @@ def test_a_leaf_builds_its_run(leaf: Path, data: Path, tmp_path: Path, monkeypat
         return
     size = 64 if 'shapes' in leaf.stem else 96 if '_r50_' not in leaf.stem or leaf.stem.startswith(
         ('relative_position', 'exemplar')) else 224
-    count = method_class(model).num_views
-    assert [tuple(view.shape) for view in sample['inputs']] == [(3, size, size)] * count
+    assert [tuple(view.shape) for view in sample['inputs']] == [(3, size, size)] * views_of(model)
     if leaf.stem.startswith('detcon'):
         assert sample['data_samples'].regions[0].max() > 0
 
@@ -157,7 +156,7 @@ def test_every_folder_config_has_the_same_three_keys(leaf: Path, data: Path, mon
     found = build(cfg.train_dataloader.dataset, DATASETS)
     assert {Path(found.get_data_info(n)['img_path']).parent.name for n in range(len(found))} == {
         'mine'}
-    assert len(found[0]['inputs']) == method_class(cfg.model).num_views
+    assert len(found[0]['inputs']) == views_of(cfg.model)
 
 
 def test_harmonised_inputs_are_as_the_page_says(data: Path, tmp_path: Path):
@@ -400,9 +399,9 @@ def test_a_checkpoint_can_be_chosen_as_the_page_says(tmp_path: Path):
     assert cfg.val_evaluator == [] and registry.LOOPS.get(cfg.val_cfg.type)
     hooks = [hook.pop('type') for hook in cfg.custom_hooks]
     assert hooks == ['mmdense.FeatureMonitorHook', 'mmdense.SkippedImagesHook',
-                     'mmdense.ForwardCountHook', 'mmdense.UnusedParametersHook',
-                     'mmdense.StopBelowStartHook']
-    assert registry.HOOKS.get(hooks[4])(**cfg.custom_hooks[4]).patience == 3
+                     'mmdense.ForwardCountHook', 'mmdense.ConfusionHook',
+                     'mmdense.UnusedParametersHook', 'mmdense.StopBelowStartHook']
+    assert registry.HOOKS.get(hooks[-1])(**cfg.custom_hooks[-1]).patience == 3
     checkpoint = cfg.default_hooks.checkpoint
     hook = registry.HOOKS.get(checkpoint.pop('type'))(**checkpoint)
     assert hook.key_indicators == ['correspondence_accuracy'] and hook.rules == ['greater']

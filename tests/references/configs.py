@@ -14,6 +14,7 @@ from mmengine.registry import MODELS, DefaultScope
 
 import mmdense  # noqa: F401
 from mmdense.datasets.generate import ensure_scenes
+from mmdense.models.selfsup.traits import method_class
 from mmdense.regions import grid_regions, write_regions
 from references.commands import ROOT, call_tool
 from steps.options import format_options
@@ -151,6 +152,12 @@ def short_options(leaf: Path) -> dict[str, int]:
     steps = 3 if parsed(leaf).get('recipe') == 'auto' else 2
     return {'train_cfg.max_iters': steps, 'train_cfg.val_interval': steps,
             'default_hooks.logger.interval': 1}
+
+
+def views_of(model: dict) -> int:
+    """Return how many views of an image a method takes whose regions come with them."""
+    number = method_class(model).num_views
+    return number if isinstance(number, int) else 2
 
 
 def words(options: dict) -> list[str]:

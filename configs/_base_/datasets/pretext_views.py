@@ -10,11 +10,11 @@ _distort = [
          prob=0.8),
     dict(type='mmdense.RandomGrayscale', prob=0.2),
 ]
-_crop = dict(type='mmdense.RandomResizedCrop', aspect=(3 / 4, 4 / 3))
+_cut = dict(type='mmdense.RandomResizedCrop', aspect=(3 / 4, 4 / 3))
 _flip = dict(type='mmdense.RandomFlip', prob=0.5)
 turned_224 = [
     dict(type='mmdense.MultiView', views=[[
-        dict(_crop, size=224, area=(0.2, 1.0)),
+        dict(_cut, size=224, area=(0.2, 1.0)),
         _flip,
         dict(type='mmdense.PatchRotate', grid=(4, 4), margin=4, jitter=16, distort=_distort),
     ]]),
@@ -22,7 +22,7 @@ turned_224 = [
 ]
 turned_64 = [
     dict(type='mmdense.MultiView', views=[[
-        dict(_crop, size=64, area=(0.4, 1.0)),
+        dict(_cut, size=64, area=(0.4, 1.0)),
         _flip,
         dict(type='mmdense.PatchRotate', grid=(4, 4), margin=1, jitter=4, distort=_distort),
     ]]),
@@ -47,23 +47,23 @@ _strong = [
 ]
 copies_96 = [
     dict(type='mmdense.MultiView', num_views=[2], min_overlap=0.3, views=[[
-        dict(_crop, size=96, area=(0.05, 0.3)), *_strong]]),
+        dict(_cut, size=96, area=(0.05, 0.3)), *_strong]]),
     dict(type='mmdense.PackViews'),
 ]
 copies_32 = [
     dict(type='mmdense.MultiView', num_views=[2], min_overlap=0.3, views=[[
-        dict(_crop, size=32, area=(0.1, 0.4)), *_strong]]),
+        dict(_cut, size=32, area=(0.1, 0.4)), *_strong]]),
     dict(type='mmdense.PackViews'),
 ]
 lightness_224 = [
     dict(type='mmdense.MultiView', views=[[
-        dict(_crop, size=224, area=(0.2, 1.0)), _flip,
+        dict(_cut, size=224, area=(0.2, 1.0)), _flip,
         dict(type='mmdense.ColourTarget', stride=4)]]),
     dict(type='mmdense.PackViews'),
 ]
 lightness_64 = [
     dict(type='mmdense.MultiView', views=[[
-        dict(_crop, size=64, area=(0.4, 1.0)), _flip,
+        dict(_cut, size=64, area=(0.4, 1.0)), _flip,
         dict(type='mmdense.ColourTarget', stride=4)]]),
     dict(type='mmdense.PackViews'),
 ]
