@@ -51,7 +51,8 @@ NOT_IN_CONFIGS = {
     'StopBelowStartHook': "for a user's continuation of a run; docs/evaluation.md",
 }
 #: one for each method (three are in multitask) and each decoder, on VOC, COCO and ImageNet: two
-#: steps in every run of the tests; MoCoFCN and small ones of every method are below, mmpretrain's in test_config_rows.py
+#: steps in every run of the tests; MoCoFCN and small ones of every method are below, mmpretrain's
+#: in test_config_rows.py
 QUICK = ('densecl_r50_voc', 'moco_r50_voc', 'detcon_b_r50_coco', 'detcon_s_r50_in1k',
          'location_r50_voc', 'cp2_r50_voc', 'plmoco_r50_voc', 'pledmoco_r50_voc', 'vader_r50_in1k',
          'plr_r50_voc', 'multitask_r50_in1k', 'edmoco_pspnet_r50_voc', 'pixpro_r50_in1k',
