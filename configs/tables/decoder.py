@@ -2,6 +2,7 @@
 
 Generated scenes, one seed; the auto recipe at 400 steps of 32 images of 64 pixels. Fine-tuned with
 the same MoCoFCN on an eighth of the labels.
+Run: seed 0, docs/benchmarks/small/decoder.json.
 Data: data/shapes, generated on first use.
 Command: python tools/run_table.py configs/tables/decoder.py --processes 1
 """

@@ -186,6 +186,7 @@ class DenseSSL(BaseModel):
         warmups: arguments that count the optimiser steps of a warm-up.
         contrasts_batch: whether keys are of the same batch as the rows, and so are normalised
             with them by the trained network's BatchNorm.
+        negative_losses: whether one of its losses can be below 0.
         pictures: what ``mmdense.visualization`` draws of the method beyond its features, and the
             parts of it that a checkpoint must have for that.
 
@@ -195,6 +196,7 @@ class DenseSSL(BaseModel):
     num_views: int = 2
     warmups: tuple[str, ...] = ()
     contrasts_batch: bool = False
+    negative_losses: bool = False
     pictures: dict[str, tuple[str, ...]] = {}
 
     @classmethod

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from mmengine.model import BaseDataPreprocessor, ModuleDict
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
@@ -13,6 +14,9 @@ from mmdense.structures import Views
 
 from .base import DenseSSL, begin_penalties, build
 from .two_branch import TwoBranchSSL, follow_step
+
+#: how tasks are weighed against each other, see :class:`MultiTask`
+BALANCES = ('fixed', 'uncertainty')
 
 
 def build_task(name: str, cfg: dict, backbone: nn.Module, preprocessor: nn.Module) -> DenseSSL:
@@ -99,7 +103,9 @@ class MultiTask(DenseSSL):
     """Any methods on one backbone, each with its own data, heads, twin and queue.
 
     The loss is the sum of the tasks' losses, each times its task's weight:
-    ``sum_t weight_t loss_t``. Every task runs on its own batch, one after the other in the
+    ``sum_t weight_t loss_t``. With ``balance='uncertainty'`` each task's share is learned, too
+    (Kendall, Gal, Cipolla, 1705.07115): ``sum_t weight_t (exp(-s_t) loss_t + s_t)``, where s_t
+    begins at 0 and ends near the logarithm of the loss. Every task runs on its own batch, one after the other in the
     config's order, so BatchNorm of the backbone normalises each task's batch by itself and its
     running statistics see all of them. State dict: ``backbone.*`` once, ``tasks.NAME.*`` for what
     is the tasks' own.
@@ -110,15 +116,19 @@ class MultiTask(DenseSSL):
             keeps the task's gradients, as zeros, and its cost.
         data_preprocessor: of plain images, and of tasks that name none.
         out_index: the map that frozen evaluation takes; a task has its own.
+        balance: ``'fixed'`` or ``'uncertainty'``, as above.
 
     Raises:
-        ValueError: no task, a weight below zero, or what :func:`build_task` refuses.
+        ValueError: no task, a weight below zero, another ``balance``, one that is learned with a
+            task whose loss can be below 0, or what :func:`build_task` refuses.
     """
 
     def __init__(self, backbone: dict, tasks: dict[str, dict],
                  data_preprocessor: dict | None = None, out_index: int = -1,
-                 init_cfg: dict | None = None) -> None:
+                 init_cfg: dict | None = None, balance: str = 'fixed') -> None:
         super().__init__(backbone, None, data_preprocessor, out_index, init_cfg)
+        if balance not in BALANCES:
+            raise WrongValue(f'MultiTask(balance={balance!r}): expected one of {BALANCES}')
         if not tasks:
             raise WrongValue('MultiTask: tasks is empty; expected one method or more by name')
         self.weights = {name: cfg.get('weight', 1.0) for name, cfg in tasks.items()}
@@ -129,6 +139,15 @@ class MultiTask(DenseSSL):
             name: build_task(name, {key: value for key, value in cfg.items() if key != 'weight'},
                              self.backbone, self.data_preprocessor)
             for name, cfg in tasks.items()})
+        self.log_scales = None
+        if balance == 'uncertainty':
+            for name, task in self.tasks.items():
+                if task.negative_losses:
+                    raise WrongValue(f"tasks.{name}: {type(task).__name__}'s loss can be below 0, "
+                                     "and a learned share would grow without end; expected "
+                                     "balance='fixed'")
+            self.log_scales = nn.ParameterDict({name: nn.Parameter(torch.zeros(()))
+                                                for name in self.tasks})
         self.data_preprocessor = TasksPreprocessor(
             self.data_preprocessor,
             {name: task.data_preprocessor for name, task in self.tasks.items()})
@@ -147,12 +166,20 @@ class MultiTask(DenseSSL):
             task.check_views(inputs[name])
 
     def loss(self, inputs: dict[str, list[Tensor]], views: dict[str, Views]) -> dict[str, Tensor]:
-        """Return ``NAME.loss_x``, scalars times their task's weight, of V views of each task.
+        """Return ``NAME.loss_x``, scalars times their task's share, of V views of each task.
+
+        And ``NAME.loss_scale``, s_t, where shares are learned.
 
         Args:
             inputs: by task, V tensors (B, 3, H, W); V, B and sizes are the task's own.
             views: by task, their geometry.
         """
-        return {f'{name}.{key}': value * self.weights[name] if 'loss' in key else value
-                for name, task in self.tasks.items()
-                for key, value in task.losses(inputs[name], views[name]).items()}
+        found = {}
+        for name, task in self.tasks.items():
+            share = self.weights[name]
+            if self.log_scales is not None:
+                found[f'{name}.loss_scale'] = share * self.log_scales[name]
+                share = share * torch.exp(-self.log_scales[name])
+            for key, value in task.losses(inputs[name], views[name]).items():
+                found[f'{name}.{key}'] = value * share if 'loss' in key else value
+        return found

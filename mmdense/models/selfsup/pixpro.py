@@ -83,6 +83,7 @@ class PixPro(PixelSSL):
     Raises:
         ValueError: one of the two instance heads without the other.
     """
+    negative_losses = True
     heads = ('projector', 'instance_projector')
     own_heads = ('instance_predictor',)
     optional_heads = ('instance_projector', 'instance_predictor')

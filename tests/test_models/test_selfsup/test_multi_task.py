@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
@@ -10,7 +11,14 @@ from jobs.processes import run_processes
 from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
 from mmseg.registry import MODELS
-from references.tiny import BACKBONE, build, build_moco, build_multi_task, multi_task_config
+from references.tiny import (
+    BACKBONE,
+    build,
+    build_moco,
+    build_multi_task,
+    multi_task_config,
+    pixel_config,
+)
 
 from mmdense.evaluation.features import FrozenEncoder
 
@@ -46,6 +54,37 @@ def test_each_task_is_the_method_alone():
         alone.load_state_dict(own)
         for key, value in alone(inputs[name], views[name], mode='loss').items():
             assert losses[f'{name}.{key}'].item() == pytest.approx(weight * value.item(), rel=1e-5)
+
+
+def test_learned_shares():
+    """At the start those of fixed weights; the shares and what they cost have their gradients."""
+    model, (inputs, views) = build_multi_task(balance='uncertainty'), batches(0, 1)
+    fixed = build_multi_task()
+    fixed.load_state_dict({key: value for key, value in model.state_dict().items()
+                           if 'log_scales' not in key})
+    losses, plain = (net(inputs, views, mode='loss') for net in (model, fixed))
+    for name, value in plain.items():
+        assert losses[name].item() == pytest.approx(value.item())
+    assert losses['image.loss_scale'] == losses['cells.loss_scale'] == 0
+    model.parse_losses(losses)[0].backward()
+    for name, weight in (('image', 1.0), ('cells', 0.5)):
+        own = sum(value.item() for key, value in plain.items() if key.startswith(name))
+        assert model.log_scales[name].grad.item() == pytest.approx(weight - own, rel=1e-5)
+    for scale in model.log_scales.values():
+        scale.data.fill_(0.7)
+    again, half = (net.eval()(inputs, views, mode='loss') for net in (model, fixed))
+    assert again['cells.loss_scale'].item() == pytest.approx(0.35)
+    for name, value in half.items():
+        assert again[name].item() == pytest.approx(math.exp(-0.7) * value.item(), rel=1e-4)
+
+
+def test_shares_that_cannot_be_learned_are_refused():
+    pixels = pixel_config('PixPro')
+    del pixels['backbone'], pixels['data_preprocessor']
+    with pytest.raises(ValueError, match=r"tasks.pixels: PixPro's loss can be below 0"):
+        build_multi_task(tasks=dict(pixels=pixels), balance='uncertainty')
+    with pytest.raises(ValueError, match=r"balance='norm'\): expected one of"):
+        build_multi_task(balance='norm')
 
 
 def test_the_backbone_is_there_once(tmp_path):
