@@ -48,6 +48,8 @@ NOT_IN_CONFIGS = {
     'KernelAlignmentLoss': 'of a FeatureAnchor; docs/continuing.md',
     'GramLoss': 'likewise',
     'CellCosineLoss': 'likewise',
+    'CombinedBackbone': 'what combine of MultiTask makes; docs/methods/pretexts.md',
+    'LassoHook': 'beside combine of MultiTask; docs/methods/pretexts.md',
     'StopBelowStartHook': "for a user's continuation of a run; docs/evaluation.md",
 }
 #: one for each method (three are in multitask) and each decoder, on VOC, COCO and ImageNet: two
@@ -162,8 +164,12 @@ def test_every_folder_config_has_the_same_three_keys(leaf: Path, data: Path, mon
 
 def test_harmonised_inputs_are_as_the_page_says(data: Path, tmp_path: Path):
     """The block of docs/methods/pretexts.md: every task sees three equal channels."""
-    lines, = re.findall(r'```python\n(_base_ = .*?)```',
-                        (ROOT / 'docs/methods/pretexts.md').read_text(), re.DOTALL)
+    lines, lasso = re.findall(r'```python\n(_base_ = .*?)```',
+                              (ROOT / 'docs/methods/pretexts.md').read_text(), re.DOTALL)
+    (tmp_path / 'lasso.py').write_text(lasso.replace("'multitask", f"'{CONFIGS}/multitask"))
+    cfg = read(tmp_path / 'lasso.py', data)
+    assert cfg.custom_hooks[-1].type == 'mmdense.LassoHook'
+    assert build_shapes(cfg.model).combinations['colour'].alpha.shape == (6,)
     for text, alike in ((lines, True), (lines.splitlines()[0], False)):
         leaf = tmp_path / f'{alike}.py'
         leaf.write_text(text.replace("'multitask", f"'{CONFIGS}/multitask"))

@@ -11,6 +11,7 @@ python tools/visualize.py CONFIG CHECKPOINT --images a.jpg b.jpg --cell 120,80 -
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -28,7 +29,12 @@ from mmdense.engine.run_config import load_config
 from mmdense.errors import run_command
 from mmdense.evaluation.from_config import is_segmentor
 from mmdense.outputs import make_output_folder
-from mmdense.visualization import ImageFiles, draw_report, draw_segmentations
+from mmdense.visualization import (
+    ImageFiles,
+    draw_combinations,
+    draw_report,
+    draw_segmentations,
+)
 
 
 def cell(text: str) -> tuple[float, float]:
@@ -93,10 +99,14 @@ def main() -> None:
         dataset = cfg.train_dataloader.dataset
         if not args.images:
             check_dataset_paths(dataset, 'train_dataloader', labels=False)
+        if 'datasets' in dataset and str(dataset.type).endswith('MultiTaskDataset'):
+            name, dataset = next(iter(dataset.datasets.items()))
+            print(f'of several tasks: the views of {name}')
         dataset = (ImageFiles(args.images, find_pipeline(dataset)) if args.images
                    else DATASETS.build(dataset))
         paths = draw_report(model, dataset, args.out, len(args.images or ()) or args.num,
                             args.cell, args.stride, args.out_index)
+    paths += draw_combinations(model, Path(args.out, 'combination.png'))
     print('\n'.join(map(str, paths)))
 
 

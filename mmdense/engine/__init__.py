@@ -7,6 +7,7 @@ from .finite_loss_hook import FiniteLossHook
 from .forward_count_hook import ForwardCountHook
 from .label_counts_hook import LabelCountsHook
 from .lars import LARS
+from .lasso_hook import LassoHook
 from .seed_hook import IterationSeedHook
 from .skipped_images_hook import SkippedImagesHook
 from .stop_below_start_hook import StopBelowStartHook

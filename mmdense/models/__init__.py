@@ -1,3 +1,3 @@
-from . import cell_regions, losses, matching, necks, penalties, selfsup
+from . import cell_regions, combination, losses, matching, necks, penalties, selfsup
 from .data_preprocessor import ViewsPreprocessor
 from .seg_preprocessor import MultibandSegDataPreProcessor

@@ -123,7 +123,8 @@ def map_channels(method: DenseSSL, indices: Sequence[int], under: Sequence[int] 
                                                              (int, tuple, list)))
     size = next(sizes, 64)
     side = (size, size) if isinstance(size, int) else tuple(size)
-    bands = next((m.in_channels for m in net.modules() if isinstance(m, nn.Conv2d)), 3)
+    first = getattr(net.backbone, 'backbone', net.backbone)      # inside a CombinedBackbone
+    bands = next((m.in_channels for m in first.modules() if isinstance(m, nn.Conv2d)), 3)
     device = next((p.device for p in net.parameters()), torch.device('cpu'))
     cards = [device] if device.type == 'cuda' else []
     try:

@@ -12,6 +12,7 @@ from mmdense.mistakes import WrongType, WrongValue
 from mmdense.registry import MODELS
 from mmdense.structures import Views
 
+from ..combination import CombinedBackbone
 from .base import DenseSSL, begin_penalties, build
 from .two_branch import TwoBranchSSL, follow_step
 
@@ -105,10 +106,16 @@ class MultiTask(DenseSSL):
     The loss is the sum of the tasks' losses, each times its task's weight:
     ``sum_t weight_t loss_t``. With ``balance='uncertainty'`` each task's share is learned, too
     (Kendall, Gal, Cipolla, 1705.07115): ``sum_t weight_t (exp(-s_t) loss_t + s_t)``, where s_t
-    begins at 0 and ends near the logarithm of the loss. Every task runs on its own batch, one after the other in the
-    config's order, so BatchNorm of the backbone normalises each task's batch by itself and its
-    running statistics see all of them. State dict: ``backbone.*`` once, ``tasks.NAME.*`` for what
-    is the tasks' own.
+    begins at 0 and ends near the logarithm of the loss.
+
+    With ``combine`` every task reads a learned combination of some of the backbone's blocks
+    instead of its maps (lasso, 1708.07860, sec. 4.2): see :class:`mmdense.CombinedBackbone`;
+    ``mmdense.LassoHook`` makes it sparse.
+
+    Every task runs on its own batch, one after the other in the config's order, so BatchNorm of the
+    backbone normalises each task's batch by itself and its running statistics see all of them.
+    State dict: ``backbone.*`` once, ``tasks.NAME.*`` for what is the tasks' own,
+    ``combinations.NAME.*`` for their combinations.
 
     Args:
         backbone: config, shared by all tasks.
@@ -117,15 +124,18 @@ class MultiTask(DenseSSL):
         data_preprocessor: of plain images, and of tasks that name none.
         out_index: the map that frozen evaluation takes; a task has its own.
         balance: ``'fixed'`` or ``'uncertainty'``, as above.
+        combine: arguments of :class:`mmdense.CombinedBackbone` but its backbone, or None.
 
     Raises:
         ValueError: no task, a weight below zero, another ``balance``, one that is learned with a
-            task whose loss can be below 0, or what :func:`build_task` refuses.
+            task whose loss can be below 0, ``combine`` with a task that has a twin, or what
+            :func:`build_task` refuses.
     """
 
     def __init__(self, backbone: dict, tasks: dict[str, dict],
                  data_preprocessor: dict | None = None, out_index: int = -1,
-                 init_cfg: dict | None = None, balance: str = 'fixed') -> None:
+                 init_cfg: dict | None = None, balance: str = 'fixed',
+                 combine: dict | None = None) -> None:
         super().__init__(backbone, None, data_preprocessor, out_index, init_cfg)
         if balance not in BALANCES:
             raise WrongValue(f'MultiTask(balance={balance!r}): expected one of {BALANCES}')
@@ -135,10 +145,18 @@ class MultiTask(DenseSSL):
         for name, weight in self.weights.items():
             if not 0 <= weight < float('inf'):
                 raise WrongValue(f'tasks.{name}.weight={weight}: expected a number >= 0')
+        self.combinations = None if combine is None else ModuleDict({
+            name: CombinedBackbone(self.backbone, shared=True, **combine) for name in tasks})
         self.tasks = ModuleDict({
             name: build_task(name, {key: value for key, value in cfg.items() if key != 'weight'},
-                             self.backbone, self.data_preprocessor)
+                             self.combinations[name] if combine else self.backbone,
+                             self.data_preprocessor)
             for name, cfg in tasks.items()})
+        for name, task in self.tasks.items():
+            if combine and getattr(task, 'twin', None) is not None:
+                raise WrongValue(f'tasks.{name}: {type(task).__name__} has a twin, which would '
+                                 'need a combination of its own; expected tasks without one '
+                                 'beside combine')
         self.log_scales = None
         if balance == 'uncertainty':
             for name, task in self.tasks.items():
