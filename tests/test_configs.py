@@ -57,9 +57,9 @@ NOT_IN_CONFIGS = {
 #: in test_config_rows.py
 QUICK = ('densecl_r50_voc', 'moco_r50_voc', 'detcon_b_r50_coco', 'detcon_s_r50_in1k',
          'location_r50_voc', 'cp2_r50_voc', 'plmoco_r50_voc', 'pledmoco_r50_voc', 'vader_r50_in1k',
-         'plr_r50_voc', 'multitask_r50_in1k', 'edmoco_pspnet_r50_voc', 'pixpro_r50_in1k',
-         'pixcontrast_r50_voc', 'pspnet_r50_voc12aug', 'deeplabv3plus_r50_voc12aug',
-         'nonlocal_r50_voc12aug')
+         'plr_r50_voc', 'motion_segmentation_r50_clips', 'multitask_r50_in1k',
+         'edmoco_pspnet_r50_voc', 'pixpro_r50_in1k', 'pixcontrast_r50_voc', 'pspnet_r50_voc12aug',
+         'deeplabv3plus_r50_voc12aug', 'nonlocal_r50_voc12aug')
 
 every_leaf = pytest.mark.parametrize('leaf', PRETRAINING + FINETUNING,
                                      ids=lambda path: path.stem)
@@ -129,7 +129,7 @@ def test_a_leaf_builds_its_run(leaf: Path, data: Path, tmp_path: Path, monkeypat
     size = 64 if 'shapes' in leaf.stem else 96 if '_r50_' not in leaf.stem or leaf.stem.startswith(
         ('relative_position', 'exemplar')) else 224
     assert [tuple(view.shape) for view in sample['inputs']] == [(3, size, size)] * views_of(model)
-    if leaf.stem.startswith('detcon'):
+    if leaf.stem.startswith(('detcon', 'motion')):
         assert sample['data_samples'].regions[0].max() > 0
 
 

@@ -20,6 +20,7 @@ from mmdense.parallel import map_in_processes
 
 from .files import FORMATS, RegionFileError, read_regions, region_file, write_regions
 from .methods import METHODS, make_regions, resolve_options
+from .motion import frames_of, mask_of_frame
 
 #: keeps the settings of the region files beside it
 SIDECAR = 'regions.json'
@@ -128,7 +129,22 @@ def _fit(regions: np.ndarray, image: str) -> bool:
         return True                     # of a kind that only the decoder reads
 
 
-def _make_file(image: str, images: str, out: str, settings: dict[str, Any]) -> Made:
+#: from an image's path and the settings to its region ids (H, W)
+Maker = Callable[[str, dict[str, Any]], np.ndarray]
+
+
+def image_regions(image: str, settings: dict[str, Any]) -> np.ndarray:
+    """Return the regions of an image file, by :func:`mmdense.regions.make_regions`."""
+    pixels = turn_colours(read_image(image, **settings.get('load', {})))            # to RGB
+    return make_regions(pixels, settings['method'], **settings['options'])
+
+
+def frame_regions(image: str, settings: dict[str, Any]) -> np.ndarray:
+    """Return the motion mask of a frame's file, :func:`mmdense.regions.motion.mask_of_frame`."""
+    return mask_of_frame(image, **settings['options'])
+
+
+def _make_file(image: str, images: str, out: str, settings: dict[str, Any], maker: Maker) -> Made:
     """Write one image's region file, unless a whole one of its size and newer is there."""
     path = region_file(image, images, out, settings['suffix'])
     regions, new = None, False
@@ -140,8 +156,7 @@ def _make_file(image: str, images: str, out: str, settings: dict[str, Any]) -> M
                 pass                    # damaged: made anew
         if regions is None or not _fit(regions, image):
             new = True
-            pixels = turn_colours(read_image(image, **settings.get('load', {})))    # to RGB
-            regions = make_regions(pixels, settings['method'], **settings['options'])
+            regions = maker(image, settings)
             write_regions(path, regions)
     except (OSError, ValueError) as error:
         return Made(image, error=str(error))
@@ -194,9 +209,38 @@ def make_folder(images: str, files: Sequence[str], out: str, method: str = 'fh',
     """
     # fh is compiled in here, so that the forked workers need not
     settings = settings_of(method, options or {}, suffix, load)
-    _check_names(files, images, out, suffix)
+    return fill_folder(images, files, out, settings, image_regions, workers, on_image)
+
+
+def make_motion_folder(images: str, files: Sequence[str], out: str, options: dict[str, Any],
+                       workers: int = 1, on_image: Callable[[Made], None] = lambda made: None
+                       ) -> list[Made]:
+    """Write the motion masks of ``files``, frames in folders below ``images``, into ``out``.
+
+    As :func:`make_folder`; a folder of ``images`` is a clip.
+
+    Args:
+        options: of :func:`mmdense.regions.motion.mask_of_frame`.
+
+    Raises:
+        ValueError: as of :func:`make_folder`, or frames whose order is not known.
+    """
+    for folder in sorted({os.path.dirname(file) for file in files}):
+        frames_of(folder)                           # told before the first mask is made
+    settings = dict(method='motion', options=options, suffix='.png')
+    return fill_folder(images, files, out, settings, frame_regions, workers, on_image)
+
+
+def fill_folder(images: str, files: Sequence[str], out: str, settings: dict[str, Any],
+                maker: Maker, workers: int, on_image: Callable[[Made], None]) -> list[Made]:
+    """Write what ``maker`` makes of each file, as :func:`make_folder` says.
+
+    Args:
+        settings: decide the content of the files, and are noted beside them; ``suffix`` is theirs.
+    """
+    _check_names(files, images, out, settings['suffix'])
     claim_folder(out, settings, images)             # no lock file in somebody else's folder
-    job = partial(_make_file, images=images, out=out, settings=settings)
+    job = partial(_make_file, images=images, out=out, settings=settings, maker=maker)
     found = []
     try:
         with (locked(Path(out) / LOCK),

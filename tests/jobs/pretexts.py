@@ -22,6 +22,14 @@ def colours(batch: int, size: int = 4, bins: int = 261):
     return 3 * torch.randn(batch, bins, 3, 3, generator=g), chroma, coloured
 
 
+def motion(batch: int):
+    """Logits (B, 1, 3, 4) and masks (B, 6, 8), of image 1 nothing known."""
+    g = torch.Generator().manual_seed(6)
+    mask = torch.randint(3, (batch, 6, 8), generator=g)
+    mask[1:2] = 0
+    return 2 * torch.randn(batch, 1, 3, 4, generator=g), mask
+
+
 def whole_step(method, world):
     """Return what of a step on random views has no gradient."""
     step = torch.nn.parallel.DistributedDataParallel(method) if world > 1 else method
@@ -55,9 +63,20 @@ def colour_job(rank, world):
     return loss.item(), logits.grad / world, method.counts
 
 
+def motion_job(rank, world):
+    torch.manual_seed(0)
+    rows = slice(rank * 4 // world, (rank + 1) * 4 // world)
+    method, (logits, mask) = build_pretext('MotionSegmentation'), motion(4)
+    logits = logits[rows].clone().requires_grad_()
+    loss = method.objective(logits, mask[rows])['loss_motion']
+    loss.backward()
+    return loss.item(), logits.grad / world
+
+
 def pretext_job(rank, world):
     missing = []
-    for kind in ('RelativePosition', 'Exemplar', 'Colorization'):
+    for kind in ('RelativePosition', 'Exemplar', 'Colorization', 'MotionSegmentation'):
         torch.manual_seed(0)
         missing.append(whole_step(build_pretext(kind), world))
-    return exemplar_job(rank, world), colour_job(rank, world), missing
+    return (exemplar_job(rank, world), colour_job(rank, world), missing,
+            motion_job(rank, world))

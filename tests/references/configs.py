@@ -57,10 +57,11 @@ def make_data(root: Path) -> Path:
                      'unlabeled', 'train_1of16'):
             (path / f'{name}.txt').write_text('\n'.join(NAMES))
     for folder in ('VOCdevkit/VOC2012/JPEGImages', 'camvid/images/train', 'imagenet/train/n0',
+                   'clips/frames/one',
                    'coco/train2017', 'mine', 'bsds/images/train', 'voc_animals/images'):
         write_images(root / folder)
     for folder in ('imagenet/regions_fh/n0', 'coco/regions_fh', 'VOCdevkit/VOC2012/regions_fh',
-                   'bsds/regions/train', 'bsds_regions_fh/train'):
+                   'bsds/regions/train', 'bsds_regions_fh/train', 'clips/motion/one'):
         (root / folder).mkdir(parents=True)
         for name in NAMES:
             image = np.zeros((90, 120), np.uint8)

@@ -71,3 +71,22 @@ def colour_loss(logits, chroma, coloured, bins, rebalance, neighbours=5, sigma=5
         return 0.0, counts
     weights = bin_weights(counts, bins, rebalance)
     return sum(weights[nearest] * entropy for nearest, entropy in cells) / len(cells), counts
+
+
+def motion_loss(logits, mask):
+    """Return the mean loss of known pixels, the IoU of moving ones, and their share."""
+    losses, both, either, moving = [], 0, 0, 0
+    for b in range(len(logits)):
+        large = resized(logits[b], *mask.shape[1:])[0]
+        for row, ids in enumerate(mask[b].tolist()):
+            for column, number in enumerate(ids):
+                if not number:
+                    continue
+                value, moves = float(large[row, column]), number == 2
+                chance = 1 / (1 + math.exp(-value))
+                losses.append(-math.log(chance if moves else 1 - chance))
+                both += moves and value > 0
+                either += moves or value > 0
+                moving += moves
+    count = max(len(losses), 1)
+    return sum(losses) / count, both / max(either, 1), moving / count

@@ -175,9 +175,10 @@ def build_vader(**changes):
 
 
 def build_pretext(kind: str, **changes):
-    """RelativePosition, Exemplar or Colorization; no norm in the heads."""
+    """A predictive pretext by its name; no norm in the heads."""
     head = dict(type='mmdense.Projector', hidden_channels=32)
-    own = dict(Exemplar=dict(projector=dict(head, out_channels=16))).get(kind, dict(head=head))
+    own = dict(Exemplar=dict(projector=dict(head, out_channels=16)),
+               MotionSegmentation={}).get(kind, dict(head=head))
     cfg = dict(type=f'mmdense.{kind}', backbone=BACKBONE, **own,
                data_preprocessor=dict(type='BaseDataPreprocessor'))
     with DefaultScope.overwrite_default_scope('mmseg'):

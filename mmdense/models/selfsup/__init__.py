@@ -6,6 +6,7 @@ from .detcon import DetConB, DetConS
 from .exemplar import Exemplar
 from .location import LocationContrast
 from .moco import MoCo
+from .motion_segmentation import MotionSegmentation
 from .multi_task import MultiTask
 from .patch_rotation import PatchRotation
 from .pixpro import PixContrast, PixPro

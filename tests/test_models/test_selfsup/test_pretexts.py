@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from jobs.pretexts import EXEMPLARS, colours, pretext_job, vectors
+from jobs.pretexts import EXEMPLARS, colours, motion, pretext_job, vectors
 from jobs.processes import run_processes
 from references import pretexts as slow
 from references.patch_rotation import cross_entropy
@@ -14,7 +14,7 @@ from references.tiny import build_pretext, views_of
 
 from mmdense.models.colour_bins import gamut_bins, rebalancing, soft_shares
 
-KINDS = ('RelativePosition', 'Exemplar', 'Colorization')
+KINDS = ('RelativePosition', 'Exemplar', 'Colorization', 'MotionSegmentation')
 
 
 @pytest.mark.parametrize('batch', [1, 2, 5])
@@ -98,9 +98,26 @@ def test_relative_position_equals_the_slow_loop():
         sum(int(row.argmax()) == place for row, place in zip(logits, places, strict=True)) / 3)
 
 
+@pytest.mark.parametrize('batch', [1, 3])
+def test_motion_segmentation_equals_the_slow_loop(batch):
+    """One image; an image of which nothing is known; nothing known at all."""
+    method, (logits, mask) = build_pretext('MotionSegmentation'), motion(batch)
+    found = method.objective(logits, mask)
+    loss, iou, moving = slow.motion_loss(logits, mask)
+    assert found['loss_motion'].item() == pytest.approx(loss, rel=1e-5)
+    assert found['iou'].item() == pytest.approx(iou)
+    assert found['moving'].item() == pytest.approx(moving)
+    logits.requires_grad_()
+    none = method.objective(logits, torch.zeros_like(mask))
+    none['loss_motion'].backward()
+    assert none['loss_motion'] == none['iou'] == 0 and logits.grad.abs().max() == 0
+
+
 def test_two_processes_are_one():
     """Losses, gradients and counts; all parts of a whole step are trained."""
-    (ones, colour, missing), two = pretext_job(0, 1), run_processes(pretext_job)
+    (ones, colour, missing, moved), two = pretext_job(0, 1), run_processes(pretext_job)
+    assert sum(part[3][0] for part in two) / 2 == pytest.approx(moved[0], rel=1e-5)
+    torch.testing.assert_close(moved[1], torch.cat([part[3][1] for part in two]))
     for number, one in enumerate(ones):
         parts = [part[0][number] for part in two]
         for name, value in one[0].items():
@@ -110,7 +127,7 @@ def test_two_processes_are_one():
     torch.testing.assert_close(colour[1], torch.cat([part[1][1] for part in two]))
     for part in two:
         assert torch.equal(part[1][2], colour[2])
-    assert [part[2] for part in two] + [missing] == [[([], [])] * 3] * 3
+    assert [part[2] for part in two] + [missing] == [[([], [])] * 4] * 3
 
 
 def step(method, optimizer, seed):
@@ -158,6 +175,8 @@ def test_in_half_precision():
         torch.arange(2)), mode='loss'), 'no places; expected mmdense.RelativePatches'),
     (lambda: build_pretext('Colorization')([torch.randn(2, 3, 64, 64)], views_of(
         torch.arange(2)).take((0,)), mode='loss'), 'expected mmdense.ColourTarget at the end'),
+    (lambda: build_pretext('MotionSegmentation')([torch.randn(2, 3, 64, 64)], views_of(
+        torch.arange(2)).take((0,)), mode='loss'), 'no motion mask; expected mmdense.LoadRegions'),
     (lambda: build_pretext('RelativePosition', head=dict(
         type='mmdense.Projector', in_channels=64)), 'head.in_channels=64, but .* 128 channels'),
     (lambda: build_pretext('Colorization', rebalance=0), r'rebalance=0\): expected a share'),
