@@ -37,3 +37,17 @@ def multi_task_job(rank, world):
             {name: p.grad.numpy() for name, p in model.named_parameters() if p.grad is not None},
             {name: value.numpy() for name, value in model.named_buffers() if 'queue.' in name},
             [name for name in without_gradient(model)[0] if '.twin.' not in name])
+
+
+def gradient_job(rank, world):
+    """The shares after one step; BatchNorm is frozen."""
+    torch.manual_seed(0)
+    model = build_multi_task(balance='gradient')
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.train(False)
+    step = torch.nn.parallel.DistributedDataParallel(
+        model, broadcast_buffers=False) if world > 1 else model
+    losses = step(*batches(rank, world), mode='loss')
+    model.parse_losses(losses)[0].backward()
+    return (model.gradients.shares(),)

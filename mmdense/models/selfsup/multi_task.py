@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 import torch
 from mmengine.model import BaseDataPreprocessor, ModuleDict
@@ -12,12 +13,13 @@ from mmdense.mistakes import WrongType, WrongValue
 from mmdense.registry import MODELS
 from mmdense.structures import Views
 
+from ..balance import GradientBalance, kept_statistics
 from ..combination import CombinedBackbone
 from .base import DenseSSL, begin_penalties, build
 from .two_branch import TwoBranchSSL, follow_step
 
 #: how tasks are weighed against each other, see :class:`MultiTask`
-BALANCES = ('fixed', 'uncertainty')
+BALANCES = ('fixed', 'uncertainty', 'gradient')
 
 
 def build_task(name: str, cfg: dict, backbone: nn.Module, preprocessor: nn.Module) -> DenseSSL:
@@ -106,14 +108,17 @@ class MultiTask(DenseSSL):
     The loss is the sum of the tasks' losses, each times its task's weight:
     ``sum_t weight_t loss_t``. With ``balance='uncertainty'`` each task's share is learned, too
     (Kendall, Gal, Cipolla, 1705.07115): ``sum_t weight_t (exp(-s_t) loss_t + s_t)``, where s_t
-    begins at 0 and ends near the logarithm of the loss.
+    begins at 0 and ends near the logarithm of the loss. With ``balance='gradient'`` shares follow
+    from the last steps instead, so that all tasks' gradients are of one length where they enter the
+    backbone (:class:`GradientBalance`; what GradNorm, 1711.02257, aims at).
 
     With ``combine`` every task reads a learned combination of some of the backbone's blocks
     instead of its maps (lasso, 1708.07860, sec. 4.2): see :class:`mmdense.CombinedBackbone`;
     ``mmdense.LassoHook`` makes it sparse.
 
     Every task runs on its own batch, one after the other in the config's order, so BatchNorm of the
-    backbone normalises each task's batch by itself and its running statistics see all of them.
+    backbone normalises each task's batch by itself and its running statistics see all of them, or
+    those of ``norm_task`` alone.
     State dict: ``backbone.*`` once, ``tasks.NAME.*`` for what is the tasks' own,
     ``combinations.NAME.*`` for their combinations.
 
@@ -123,22 +128,27 @@ class MultiTask(DenseSSL):
             keeps the task's gradients, as zeros, and its cost.
         data_preprocessor: of plain images, and of tasks that name none.
         out_index: the map that frozen evaluation takes; a task has its own.
-        balance: ``'fixed'`` or ``'uncertainty'``, as above.
+        balance: ``'fixed'``, ``'uncertainty'`` or ``'gradient'``, as above.
         combine: arguments of :class:`mmdense.CombinedBackbone` but its backbone, or None.
+        norm_task: the task whose batches the running statistics of the backbone's BatchNorm
+            follow; None = all of them.
 
     Raises:
-        ValueError: no task, a weight below zero, another ``balance``, one that is learned with a
-            task whose loss can be below 0, ``combine`` with a task that has a twin, or what
-            :func:`build_task` refuses.
+        ValueError: no task, a weight below zero, another ``balance`` or ``norm_task``, shares that
+            are learned with a task whose loss can be below 0, ``combine`` with a task that has a
+            twin, or what :func:`build_task` refuses.
     """
 
     def __init__(self, backbone: dict, tasks: dict[str, dict],
                  data_preprocessor: dict | None = None, out_index: int = -1,
                  init_cfg: dict | None = None, balance: str = 'fixed',
-                 combine: dict | None = None) -> None:
+                 combine: dict | None = None, norm_task: str | None = None) -> None:
         super().__init__(backbone, None, data_preprocessor, out_index, init_cfg)
         if balance not in BALANCES:
             raise WrongValue(f'MultiTask(balance={balance!r}): expected one of {BALANCES}')
+        if norm_task is not None and norm_task not in tasks:
+            raise WrongValue(f'MultiTask(norm_task={norm_task!r}): expected one of {list(tasks)}')
+        self.norm_task = norm_task
         if not tasks:
             raise WrongValue('MultiTask: tasks is empty; expected one method or more by name')
         self.weights = {name: cfg.get('weight', 1.0) for name, cfg in tasks.items()}
@@ -166,6 +176,7 @@ class MultiTask(DenseSSL):
                                      "balance='fixed'")
             self.log_scales = nn.ParameterDict({name: nn.Parameter(torch.zeros(()))
                                                 for name in self.tasks})
+        self.gradients = GradientBalance(len(self.tasks)) if balance == 'gradient' else None
         self.data_preprocessor = TasksPreprocessor(
             self.data_preprocessor,
             {name: task.data_preprocessor for name, task in self.tasks.items()})
@@ -186,18 +197,29 @@ class MultiTask(DenseSSL):
     def loss(self, inputs: dict[str, list[Tensor]], views: dict[str, Views]) -> dict[str, Tensor]:
         """Return ``NAME.loss_x``, scalars times their task's share, of V views of each task.
 
-        And ``NAME.loss_scale``, s_t, where shares are learned.
+        And ``NAME.loss_scale``, s_t, where shares are learned, or ``NAME.share``.
 
         Args:
             inputs: by task, V tensors (B, 3, H, W); V, B and sizes are the task's own.
             views: by task, their geometry.
         """
         found = {}
-        for name, task in self.tasks.items():
-            share = self.weights[name]
+        shares = None if self.gradients is None else self.gradients.shares()
+        for number, (name, task) in enumerate(self.tasks.items()):
+            share, watched = self.weights[name], nullcontext()
             if self.log_scales is not None:
                 found[f'{name}.loss_scale'] = share * self.log_scales[name]
                 share = share * torch.exp(-self.log_scales[name])
-            for key, value in task.losses(inputs[name], views[name]).items():
+            if shares is not None:
+                found[f'{name}.share'] = shares[number]
+                share = share * shares[number]
+                if self.weights[name] and self.training:
+                    read = self.backbone if self.combinations is None else self.combinations[name]
+                    watched = read.register_forward_hook(self.gradients.watch(number, share))
+            still = nullcontext() if self.norm_task in (None, name) \
+                else kept_statistics(self.backbone)
+            with watched, still:
+                losses = task.losses(inputs[name], views[name])
+            for key, value in losses.items():
                 found[f'{name}.{key}'] = value * share if 'loss' in key else value
         return found

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from jobs.multi_task import batches, multi_task_job
+from jobs.multi_task import batches, gradient_job, multi_task_job
 from jobs.processes import run_processes
 from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
@@ -76,6 +76,67 @@ def test_learned_shares():
     assert again['cells.loss_scale'].item() == pytest.approx(0.35)
     for name, value in half.items():
         assert again[name].item() == pytest.approx(math.exp(-0.7) * value.item(), rel=1e-4)
+
+
+def lengths(model, name):
+    """Return the length of a task's gradient at the backbone's map, without its share."""
+    grads = []
+
+    def keep(module, args, out):
+        if out[-1].requires_grad:
+            out[-1].register_hook(grads.append)
+    hook = model.backbone.register_forward_hook(keep)
+    inputs, views = batches(0, 1)
+    losses = model.tasks[name].loss(inputs[name], views[name])
+    hook.remove()
+    sum(losses.values()).backward()
+    return torch.cat([grad.flatten() for grad in grads]).norm().item()
+
+
+def test_shares_that_make_gradients_of_one_length():
+    """From the second step on; what was noted is saved, and two processes note what one does."""
+    model, given = build_multi_task(balance='gradient'), batches(0, 1)
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.train(False)
+    alone = [lengths(copy.deepcopy(model), name) for name in model.tasks]
+    first = model(*given, mode='loss')
+    assert first['image.share'] == first['cells.share'] == 1
+    model.parse_losses(first)[0].backward()
+    saved = copy.deepcopy(model.state_dict())
+    second = model(*given, mode='loss')
+    mean = sum(alone) / 2
+    for name, length in zip(model.tasks, alone, strict=True):
+        assert second[f'{name}.share'].item() == pytest.approx(mean / length, rel=1e-3)
+    other = build_multi_task(balance='gradient')
+    other.load_state_dict(saved)
+    assert torch.equal(other.gradients.shares(), torch.stack(
+        [second[f'{name}.share'] for name in model.tasks]))
+    (one,), two = gradient_job(0, 1), run_processes(gradient_job)
+    for (shares,) in two:
+        torch.testing.assert_close(shares, one, rtol=1e-3, atol=1e-5)
+    assert not model.backbone._forward_hooks
+
+
+def test_statistics_of_one_task_alone():
+    """BatchNorm still normalises each batch by itself."""
+    given, models, found = batches(0, 1), {}, []
+    for name in (None, 'image', 'cells'):
+        torch.manual_seed(0)
+        models[name] = build_multi_task(norm_task=name)
+        found.append({key: value.item() for key, value in
+                      models[name](*given, mode='loss').items()})
+    assert found[0] == found[1] == found[2]
+    torch.manual_seed(0)
+    alone = build_multi_task()
+    alone.tasks['cells'].loss(given[0]['cells'], given[1]['cells'])
+    means = {name: model.backbone.bn1.running_mean for name, model in models.items()}
+    torch.testing.assert_close(means['cells'], alone.backbone.bn1.running_mean)
+    assert not torch.allclose(means['image'], means['cells'])
+    assert not torch.allclose(means[None], means['cells'])
+    assert models['cells'].backbone.bn1.momentum == 0.1
+    with pytest.raises(ValueError, match=r"norm_task='other'\): expected one of"):
+        build_multi_task(norm_task='other')
 
 
 def test_shares_that_cannot_be_learned_are_refused():
