@@ -32,7 +32,9 @@ from references.configs import (
 from torchvision.models import resnet18, resnet50
 
 from mmdense import registry
+from mmdense.engine.check import check_config
 from mmdense.engine.options import find, merge_options
+from mmdense.engine.recipe import read_facts
 from mmdense.engine.run_config import prepare
 
 #: registered, but put into a run by our tools, or a part for configs of the user's own
@@ -160,6 +162,22 @@ def test_every_folder_config_has_the_same_three_keys(leaf: Path, data: Path, mon
     assert {Path(found.get_data_info(n)['img_path']).parent.name for n in range(len(found))} == {
         'mine'}
     assert len(found[0]['inputs']) == views_of(cfg.model)
+
+
+@pytest.mark.situation('settings', 'tools/check.py of a config of several tasks', 'works',
+                       'the data of each task, and the settings of all')
+def test_several_tasks_are_checked_one_by_one(data: Path):
+    cfg = read(CONFIGS / 'multitask_r50_in1k.py', data)
+    cfg.merge_from_dict({'train_dataloader.dataset.shares': dict(colour=3)})
+    found = check_config(cfg, read_facts(cfg, 1))
+    said = {finding.subject: finding.text for finding in found}
+    assert said['position: run'].startswith('6 images, batch 32 x 1 ')
+    assert said['colour: run'].startswith('6 images, batch 96 x 1 ')
+    assert {'position: crop', 'exemplar: values', 'learning rate', 'BatchNorm'} <= said.keys()
+    assert said['time'].startswith('not measured: several tasks')
+    del cfg.train_dataloader.dataset.datasets['colour'], cfg.train_dataloader.dataset['shares']
+    with pytest.raises(ValueError, match="task 'colour' has no data; expected train_dataloader"):
+        check_config(cfg, read_facts(cfg, 1))
 
 
 def test_harmonised_inputs_are_as_the_page_says(data: Path, tmp_path: Path):

@@ -5,6 +5,7 @@ import copy
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from mmdense.datasets.built_datasets import build_training_set
 from mmdense.datasets.dataset_configs import find_pipeline
 from mmdense.datasets.source import source_images
 from mmdense.images.reading import ImageReadError
+from mmdense.mistakes import WrongValue
 from mmdense.models.random_batch import random_batch, random_batch_for
 from mmdense.models.selfsup.base import DenseSSL
 from mmdense.models.selfsup.traits import queues_of, warmups_of
@@ -39,7 +41,7 @@ def view_sizes(cfg: Config) -> list[int]:
     """Sides in pixels of the views that the training pipeline makes."""
     def crops(node) -> Iterator[int]:
         if isinstance(node, dict):
-            if str(node.get('type')).endswith('RandomResizedCrop'):
+            if str(node.get('type')).endswith(('RandomResizedCrop', 'RelativePatches')):
                 size = node['size'] if 'size' in node else node['scale']     # mmpretrain's
                 yield size if isinstance(size, int) else max(size)
             node = list(node.values())
@@ -95,11 +97,12 @@ def check_method(model: dict, facts: RunFacts) -> Iterator[Finding]:
         share = value / facts.steps
         yield Finding(share <= 0.5, 'warm-up', f'{name} = {value} steps is {share:.0%} of the run')
     if model.get('twin'):
-        momentum = model['twin'].get('momentum', 0.999)
-        left = momentum ** facts.steps
-        yield Finding(left <= 0.05, 'twin', f'momentum {momentum} averages over '
-                      f'{1 / max(1 - momentum, 1e-9):.0f} steps; {left:.1%} of its start is left '
-                      'at the end')
+        given = model['twin'].get('momentum', 0.999)
+        for name, momentum in given.items() if isinstance(given, dict) else [('', given)]:
+            left = momentum ** facts.steps
+            yield Finding(left <= 0.05, f'twin {name}'.strip(), f'momentum {momentum} averages '
+                          f'over {1 / max(1 - momentum, 1e-9):.0f} steps; {left:.1%} of its start '
+                          'is left at the end')
 
 
 def check_learning_rate(cfg: Config, facts: RunFacts) -> Iterator[Finding]:
@@ -224,6 +227,27 @@ def check_cost(model: nn.Module, cfg: Config, facts: RunFacts) -> Iterator[Findi
                   'optimiser')
 
 
+def of_tasks(cfg: Config, facts: RunFacts, model: nn.Module
+             ) -> Iterator[tuple[str, tuple[Config, RunFacts, nn.Module]]]:
+    """Yield, of ``mmdense.MultiTask``, the name, and config, facts and method of each task alone.
+
+    Raises:
+        ValueError: a task without data.
+    """
+    data = cfg.train_dataloader['dataset']
+    for name, task in cfg.model.tasks.items():
+        if name not in data.get('datasets', {}):
+            raise WrongValue(f'task {name!r} has no data; expected '
+                             f'train_dataloader.dataset.datasets.{name}')
+        part = copy.deepcopy(cfg)
+        part.train_dataloader['dataset'] = copy.deepcopy(data.datasets[name])
+        part.model = copy.deepcopy(task)
+        share = (data.get('shares') or {}).get(name, 1)
+        own = replace(facts, images=len(build_training_set(part)),
+                      per_process=share * facts.per_process)
+        yield f'{name}: ', (part, own, model.tasks[name])
+
+
 def check_config(cfg: Config, facts: RunFacts, measure: bool = True,
                  amp: bool = False) -> list[Finding]:
     """Return all findings on a config; ``measure`` also runs small steps, ``amp`` as ``--amp``.
@@ -235,8 +259,17 @@ def check_config(cfg: Config, facts: RunFacts, measure: bool = True,
     if torch.cuda.is_available():
         model.cuda()
     watch_bands(model)
-    findings = [*check_data(cfg, facts), *check_images(cfg, model), *check_method(cfg.model, facts),
-                *check_learning_rate(cfg, facts), *check_schedule(cfg, facts),
+    tasks = {'': (cfg, facts, model)} if 'tasks' not in cfg.model else dict(
+        of_tasks(cfg, facts, model))
+    findings = [replace(finding, subject=f'{name}{finding.subject}')
+                for name, (part, own, task) in tasks.items()
+                for finding in (*check_data(part, own), *check_images(part, task),
+                                *check_method(part.model, own))]
+    findings = [*findings, *check_learning_rate(cfg, facts), *check_schedule(cfg, facts),
                 *check_classes(cfg), *check_precision(cfg, amp),
-                *check_batch_norm(model, cfg, facts), *check_cells(model, cfg)]
-    return findings + (list(check_cost(model, cfg, facts)) if measure else [])
+                *check_batch_norm(model, cfg, facts)]
+    if 'tasks' in cfg.model:
+        return [*findings, Finding(True, 'time', 'not measured: several tasks; try a few '
+                                   'iterations (train_cfg.max_iters)')]
+    return [*findings, *check_cells(model, cfg),
+            *(check_cost(model, cfg, facts) if measure else ())]

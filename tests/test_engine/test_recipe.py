@@ -84,6 +84,14 @@ def test_the_queue_holds_the_keys_of_a_step(images, per_process, processes, size
         assert not fits(size=per_process * processes - 1)[0]
 
 
+def test_the_momentum_of_each_module_is_checked():
+    facts = RunFacts(300, 32, 1, accumulation=1, iterations=400)
+    found = check_method(dict(type='mmdense.MoCo', twin=dict(momentum=dict(
+        backbone=0.999, projector=0.9))), facts)
+    assert {one.subject: one.fits for one in found} == {'twin backbone': False,
+                                                        'twin projector': True}
+
+
 class TwoQueues(MoCo):
     """Says what a method of sampled cells would."""
     warmups = ('late', 'given')
