@@ -58,12 +58,12 @@ def _centres(maps: Tensor, width: int, height: int) -> Tensor:
 def overlapping_views(dataset: Sequence[dict], index: int) -> dict:
     """Return the sample, of a few draws of an image's views, whose first two share most.
 
-    The same one every time: draws are told apart by their place in a sampler's order.
+    The same one every time: draws, and images, are told apart by their place in a sampler's order.
 
     Raises:
         ValueError: the dataset gives no views.
     """
-    draws = [dataset[SampleIndex(index, 0, position)] for position in range(DRAWS)]
+    draws = [dataset[SampleIndex(index, 0, DRAWS * index + draw)] for draw in range(DRAWS)]
     if 'boxes' not in draws[0]['data_samples']:
         raise WrongValue(f'the dataset ({type(dataset).__name__}) gives '
                          f'{type(draws[0]["data_samples"]).__name__}, no views to draw; expected '
