@@ -107,8 +107,8 @@ def assert_same(method, other, losses, other_losses):
     pytest.param('DetConB', id='DetConB', marks=pytest.mark.situation(
         'processes', 'compile=True with DetCon_B', 'works', 'one graph, the same losses and '
         'weights')),
-    'LocationContrast', 'CP2', 'penalty', 'PLMoCo', 'Colorization',
-    *(pytest.param(name, marks=pytest.mark.full) for name in ('PixPro', *PRETEXTS[:3]))])
+    'LocationContrast', 'CP2', 'penalty', 'PLMoCo',
+    *(pytest.param(name, marks=pytest.mark.full) for name in ('PixPro', *PRETEXTS))])
 def test_the_losses_are_one_graph(name):
     """From the first step on, in which the twin takes the weights over; queue and twin too.
 
