@@ -4,7 +4,7 @@ The auto recipe at 400 steps of 32 images of 64 pixels. Methods of cells read C4
 stride 8) where whole images or a decoder train C5, else C5 at that stride; DenseCL C5 at stride 16,
 VADeR a decoder's map of all stages at stride 4.
 Data: data/shapes, generated on first use.
-Run so far: random, MoCo v2 and DenseCL, in docs/benchmarks/small/methods.json, for `--add`.
+Run: seed 0, docs/benchmarks/small/methods.json, for `--add`.
 Command: python tools/run_table.py configs/tables/methods.py --processes 1
 """
 _densecl = '../densecl_r18_shapes.py'
