@@ -20,19 +20,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from make_regions import SHEET, option
+from make_regions import option, write_sheet
 
 from mmdense.datasets.unlabelled import find_images
 from mmdense.errors import run_command
 from mmdense.files import write_whole
-from mmdense.images.reading import read_image
 from mmdense.mistakes import WrongValue
 from mmdense.outputs import make_output_folder
 from mmdense.progress import progress_bars
-from mmdense.regions import read_regions, region_file
-from mmdense.regions.folder import Made, make_motion_folder
+from mmdense.regions.folder import make_motion_folder
 from mmdense.regions.motion import MOVING, STILL
-from mmdense.regions.sheet import contact_sheet, encode_sheet
 
 VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg')
 #: options of a mask and their defaults
@@ -121,24 +118,10 @@ def extract(videos: list[Path], args: argparse.Namespace) -> None:
 
 def drawn_mask(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Return an image with what moves in red, and what is not known in grey."""
-    image = image if image.shape[2] == 3 else image[..., :1].repeat(3, axis=2)
     drawn = image.copy()
     drawn[mask == MOVING] = image[mask == MOVING] // 3 + np.uint8([0, 0, 160])
     drawn[mask == 0] = 128
     return drawn
-
-
-def write_sheet(args: argparse.Namespace, frames: str, good: list[Made]) -> Path:
-    pairs = []
-    for made in good[::max(1, len(good) // SHEET)][:SHEET]:
-        image = read_image(made.image)
-        mask = read_regions(region_file(made.image, frames, args.out), image.shape[:2])
-        pairs.append([image, drawn_mask(image, mask)])
-    rows = [[picture for pair in pairs[at:at + 3] for picture in pair]
-            for at in range(0, len(pairs), 3)]
-    path = Path(args.out, 'contact_sheet.jpg')
-    write_whole(encode_sheet(contact_sheet(rows), path), path)
-    return path
 
 
 def main() -> None:
@@ -160,7 +143,7 @@ def main() -> None:
         moving, known = shares[:, MOVING - 1], shares[:, [STILL - 1, MOVING - 1]].sum(1)
         print(f'moving pixels: {100 * moving.mean():.1f} %, known: {100 * known.mean():.1f} %; '
               f'{(moving == 0).sum()} frames in which nothing moves, {(known == 0).sum()} without '
-              f'a global motion\nlook at {write_sheet(args, frames, good)}')
+              f'a global motion\nlook at {write_sheet(frames, args.out, good, drawn_mask)}')
     failed = [one for one in made if one.error is not None]
     if failed:
         for one in failed[:10]:

@@ -16,8 +16,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mmdense.datasets.unlabelled import find_images
 from mmdense.errors import run_command
@@ -74,17 +77,20 @@ def make_all(args: argparse.Namespace, files: list[str]) -> list[Made]:
                            f'.{args.format}', args.workers, advance, dict(args.load))
 
 
-def write_sheet(args: argparse.Namespace, good: list[Made]) -> Path:
-    """Write ``SHEET`` images, evenly spread over the folder, beside their regions."""
+def write_sheet(images: str, out: str, good: list[Made],
+                draw: Callable[[np.ndarray, np.ndarray], np.ndarray] = draw_regions,
+                suffix: str = '.png', load: dict[str, Any] | None = None) -> Path:
+    """Write ``SHEET`` images, evenly spread over the folder, beside what is drawn of their regions.
+    """
     pairs = []
     for made in good[::max(1, len(good) // SHEET)][:SHEET]:
-        image = read_image(made.image, **dict(args.load))
+        image = read_image(made.image, **(load or {}))
         image = image if image.shape[2] == 3 else image[..., :1].repeat(3, axis=2)
-        path = region_file(made.image, args.images, args.out, f'.{args.format}')
-        pairs.append([image, draw_regions(image, read_regions(path, image.shape[:2]))])
+        path = region_file(made.image, images, out, suffix)
+        pairs.append([image, draw(image, read_regions(path, image.shape[:2]))])
     rows = [[picture for pair in pairs[at:at + 3] for picture in pair]
             for at in range(0, len(pairs), 3)]
-    path = Path(args.out, 'contact_sheet.jpg')
+    path = Path(out, 'contact_sheet.jpg')
     write_whole(encode_sheet(contact_sheet(rows), path), path)
     return path
 
@@ -109,7 +115,9 @@ def main() -> None:
     good = [one for one in made if one.error is None]
     report(made)
     if good:
-        print(f'look at {write_sheet(args, good)}')
+        sheet = write_sheet(args.images, args.out, good, suffix=f'.{args.format}',
+                            load=dict(args.load))
+        print(f'look at {sheet}')
     failed = [one for one in made if one.error is not None]
     if failed:
         for one in failed[:10]:

@@ -39,7 +39,7 @@ class LassoHook(Hook):
 
     Raises:
         ValueError: ``weight`` not above 0 or ``interval`` below 1; in a run, a model without
-            combined blocks.
+            combined blocks, or whose alphas are not trained.
     """
     priority = 'BELOW_NORMAL'                # after the optimiser's step, before checkpoints
 
@@ -50,20 +50,22 @@ class LassoHook(Hook):
         self.weight, self.interval = weight, interval
 
     def before_train(self, runner: Runner) -> None:
-        if not combinations_of(runner.model):
+        self.found = combinations_of(runner.model)
+        if not self.found:
             raise WrongValue('LassoHook: the model has no combined blocks; expected model.combine '
                              'of mmdense.MultiTask, or a mmdense.CombinedBackbone')
+        groups = {id(parameter): group for group in runner.optim_wrapper.param_groups
+                  for parameter in group['params']}
+        for name, one in self.found.items():
+            if id(one.alpha) not in groups:
+                raise WrongValue(f'LassoHook: {name}.alpha is not in the optimiser, and would '
+                                 'only shrink; expected it to be trained')
+        self.groups = {name: groups[id(one.alpha)] for name, one in self.found.items()}
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
-        found = combinations_of(runner.model)
         if runner.optim_wrapper.should_update():
-            rates = {id(parameter): group['lr'] for group in runner.optim_wrapper.param_groups
-                     for parameter in group['params']}
-            for name, one in found.items():
-                if id(one.alpha) not in rates:
-                    raise WrongValue(f'LassoHook: {name}.alpha is not in the optimiser, and would '
-                                     'only shrink; expected it to be trained')
-                one.shrink(self.weight * rates[id(one.alpha)])
+            for name, one in self.found.items():
+                one.shrink(self.weight * self.groups[name]['lr'])
         if self.every_n_train_iters(runner, self.interval) or runner.iter + 1 == runner.max_iters:
-            runner.logger.info('combined blocks\n' + as_text(found))
+            runner.logger.info('combined blocks\n' + as_text(self.found))

@@ -37,7 +37,9 @@ class GradientBalance(nn.Module):
             new = squares.sqrt() / get_world_size()
             mixed = torch.where(self.lengths > 0, self.momentum * self.lengths
                                 + (1 - self.momentum) * new, new)
-            self.lengths.copy_(torch.where(new > 0, mixed, self.lengths))
+            # not those of a step that mixed precision skips
+            known = (new > 0) & new.isfinite()
+            self.lengths.copy_(torch.where(known, mixed, self.lengths))
             self.squares.zero_()
         known = self.lengths > 0
         mean = self.lengths.sum() / known.sum().clamp_min(1)
@@ -64,7 +66,7 @@ class GradientBalance(nn.Module):
 def kept_statistics(net: nn.Module) -> Iterator[None]:
     """Leave the running statistics of a network's BatchNorm as they are."""
     norms = [(module, module.momentum) for module in net.modules()
-             if isinstance(module, _BatchNorm) and module.momentum is not None]
+             if isinstance(module, _BatchNorm)]
     try:
         for module, _ in norms:
             module.momentum = 0.0

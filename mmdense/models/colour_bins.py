@@ -16,8 +16,7 @@ from torch import Tensor
 def gamut_bins(size: float = 10.0) -> Tensor:
     """Return (Q, 2) float, the centres (a, b) of the bins that hold colours of 8 bits.
 
-    Multiples of ``size``, in ascending order. Of colours every fourth level is looked at. The
-    authors' file has 313 bins of size 10; other roundings of Lab give a few more or less.
+    Multiples of ``size``, in ascending order. Of colours every fourth level is looked at.
     """
     levels = np.arange(0, 256, 4, dtype=np.float32)
     levels[-1] = 255
@@ -46,20 +45,29 @@ def soft_shares(size: float = 10.0, neighbours: int = 5,
         return index.int(), (-squares.gather(1, index) / (2 * sigma ** 2)).softmax(1)
 
 
-def rebalancing(counts: Tensor, bins: Tensor, share: float = 0.5, sigma: float = 5.0) -> Tensor:
-    """Return weights (Q,) of bins: rare ones count more, and the mean over colours is 1.
-
-    ``1 / ((1 - share) p + share / Q)``, p the counts as shares, smoothed in a and b by a Gaussian.
+def smoothing(bins: Tensor, sigma: float = 5.0) -> Tensor:
+    """Return (Q, Q) double: what a count in a bin (column) gives to each, by a Gaussian in a and b.
 
     Args:
-        counts: (Q,) of at least 0, how often each bin occurs; nothing but zeros = all alike.
         bins: (Q, 2), of :func:`gamut_bins`.
-        share: of an even distribution that is mixed in; 1 makes all weights 1.
         sigma: of the Gaussian.
     """
-    kernel = (-torch.cdist(bins, bins) ** 2 / (2 * sigma ** 2)).exp().to(counts.dtype)
-    smooth = kernel / kernel.sum(0) @ counts
-    total = smooth.sum()
-    prior = torch.where(total > 0, smooth / total.clamp_min(1e-12), 1 / len(bins))
-    weights = 1 / ((1 - share) * prior + share / len(bins))
+    kernel = (-torch.cdist(bins, bins) ** 2 / (2 * sigma ** 2)).exp().double()
+    return kernel / kernel.sum(0)
+
+
+def rebalancing(counts: Tensor, smooth: Tensor, share: float = 0.5) -> Tensor:
+    """Return weights (Q,) of bins: rare ones count more, and the mean over colours is 1.
+
+    ``1 / ((1 - share) p + share / Q)``, p the counts as shares, smoothed.
+
+    Args:
+        counts: (Q,) double of at least 0, how often each bin occurs; nothing but zeros = all alike.
+        smooth: (Q, Q), of :func:`smoothing`.
+        share: of an even distribution that is mixed in; 1 makes all weights 1.
+    """
+    spread = smooth @ counts
+    total = spread.sum()
+    prior = torch.where(total > 0, spread / total.clamp_min(1e-12), 1 / len(counts))
+    weights = 1 / ((1 - share) * prior + share / len(counts))
     return weights / (prior * weights).sum()

@@ -1,17 +1,17 @@
 """A learned combination of a backbone's blocks as its map (Doersch & Zisserman, 1708.07860)."""
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModule, revert_sync_batchnorm
-from mmengine.registry import DefaultScope
+from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmdense.mistakes import WrongValue
 from mmdense.registry import MODELS
+
+from .building import BlackImage, build
 
 
 def unit_scale(maps: Tensor) -> Tensor:
@@ -48,10 +48,7 @@ class CombinedBackbone(BaseModule):
                  channels: int | None = None, shared: bool = False,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
-        if not isinstance(backbone, nn.Module):
-            current = DefaultScope.get_current_instance()
-            with DefaultScope.overwrite_default_scope(current.scope_name if current else 'mmseg'):
-                backbone = MODELS.build(backbone)
+        backbone = build(backbone)
         known = dict(backbone.named_modules())
         wrong = [name for name in blocks if name not in known or not name]
         if wrong or not blocks or len(set(blocks)) < len(blocks):
@@ -63,7 +60,9 @@ class CombinedBackbone(BaseModule):
         else:
             self.backbone = backbone
         self.blocks = tuple(blocks)
-        found = self.block_channels()
+        maps = BlackImage(dict(backbone=backbone)).ask(
+            lambda net, image: self.outputs(net.backbone, image))
+        found = [one.shape[1] for one in maps]
         if channels is None and len(set(found)) > 1:
             raise WrongValue(f'CombinedBackbone: the blocks {list(blocks)} have {found} channels; '
                              'expected blocks with as many, or channels=, to which each is brought')
@@ -76,17 +75,6 @@ class CombinedBackbone(BaseModule):
         super().train(mode)
         self.backbone.train(mode)
         return self
-
-    def block_channels(self) -> list[int]:
-        """Return the channels of the blocks, of a small black image, asked of a copy."""
-        bands = next((m.in_channels for m in self.backbone.modules()
-                      if isinstance(m, nn.Conv2d)), 3)
-        net = revert_sync_batchnorm(copy.deepcopy(self.backbone))
-        net.eval()                           # mmseg's ResNet returns None here
-        device = next((p.device for p in net.parameters()), None)
-        with torch.no_grad(), torch.random.fork_rng([]):
-            maps = self.outputs(net, torch.zeros(1, bands, 64, 64, device=device))
-        return [one.shape[1] for one in maps]
 
     def outputs(self, net: nn.Module, images: Tensor) -> list[Tensor]:
         """Return what each block of ``net`` gives of images (B, 3, H, W), maps (B, C, h, w).

@@ -12,14 +12,13 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from mmdense.images.reading import read_image
+from mmdense.images.reading import IMAGE_SUFFIXES, read_image
 from mmdense.mistakes import WrongValue
 
 #: ids of a motion mask, which is a region map
 UNKNOWN, STILL, MOVING = 0, 1, 2
 #: pixels between two points that the global motion is fitted to
 SPACING = 8
-FRAME_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
 
 
 def order_frames(names: list[str], folder: str) -> list[str]:
@@ -48,7 +47,7 @@ def order_frames(names: list[str], folder: str) -> list[str]:
 def frames_of(folder: str) -> tuple[str, ...]:
     """Return :func:`order_frames` of the image files that lie in a folder."""
     return tuple(order_frames([name for name in sorted(os.listdir(folder))
-                               if name.lower().endswith(FRAME_SUFFIXES)], folder))
+                               if name.lower().endswith(IMAGE_SUFFIXES)], folder))
 
 
 def other_frame(path: str, step: int) -> str:

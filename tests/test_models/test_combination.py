@@ -131,8 +131,7 @@ def test_a_stock_segmentor_learns_its_own(tmp_path):
 def frozen():
     model = build_multi_task(tasks=TASKS, combine=dict(blocks=BLOCKS))
     optim = OptimWrapper(torch.optim.SGD(model.backbone.parameters(), lr=0.1))
-    LassoHook(weight=1.0).after_train_iter(
-        SimpleNamespace(model=model, optim_wrapper=optim, iter=0, max_iters=9, logger=None), 0)
+    LassoHook(weight=1.0).before_train(SimpleNamespace(model=model, optim_wrapper=optim))
 
 
 def twin():

@@ -170,5 +170,5 @@ class PatchRotate(BaseTransform):
                 turned[band], labels[band], mask[band] = mean, IGNORE, 0
         results.update(img=turned, gt_patch_rotation=turns, gt_seg_map=labels, target=turns,
                        mask=mask)
-        results['seg_fields'] = [*{*results.get('seg_fields', ()), 'gt_seg_map'}]
+        results['seg_fields'] = [*dict.fromkeys([*results.get('seg_fields', ()), 'gt_seg_map'])]
         return results

@@ -11,7 +11,7 @@ from mmengine.dataset import Compose
 from mmdense.mistakes import WrongValue
 from mmdense.registry import TRANSFORMS
 
-from .geometric import resize_image
+from .geometric import resize_image, source_box
 
 #: rows and columns of the eight places around a patch, in the order of their classes
 PLACES = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
@@ -64,13 +64,14 @@ class RelativePatches(BaseTransform):
         start = np.array([np.random.randint(side + 1) for side in room]) + self.jitter
         middle = start + self.size + self.gap
         corners = middle, middle + (self.size + self.gap) * np.array(PLACES[place])
-        to_source = np.array(results['img'].shape[:2]) / image.shape[:2]
+        height, width = results['img'].shape[:2]
+        whole = dict(img=image, box=np.array([0, 0, width, height], np.float32))
         results['views'] = []
         for corner in corners:
             y, x = corner + np.random.randint(-self.jitter, self.jitter + 1, 2)
-            box = np.array([y, x, y + self.size, x + self.size]) * np.tile(to_source, 2)
+            box = source_box((x, y, x + self.size, y + self.size), whole)
             view = self.patch({**results, 'img': image[y:y + self.size, x:x + self.size].copy(),
-                               'box': box[[1, 0, 3, 2]].astype(np.float32), 'flip': False})
+                               'box': box, 'flip': False})
             results['views'].append(view)
         results['views'][1].update(target=np.int64(place), mask=np.bool_(scale > 1))
         return results

@@ -175,7 +175,8 @@ class CooccurrenceContext(BaseModule):
     def count(self, words: Tensor) -> None:
         """Take the counts of shares (B, K, h, w) into the table; all processes do so together."""
         around = window_sums(words, self.radius).flatten(2)
-        counts = torch.einsum('bkn,bln->kl', words.flatten(2), around)
+        with torch.autocast(words.device.type, enabled=False):
+            counts = torch.einsum('bkn,bln->kl', words.flatten(2), around)
         all_reduce(counts)
         share = counts / counts.sum().clamp_min(1e-6)
         started = self.table.sum() > 0

@@ -6,27 +6,18 @@ import inspect
 from collections.abc import Iterable, Sequence
 
 import torch
-from mmengine.model import BaseModel, revert_sync_batchnorm
-from mmengine.registry import DefaultScope
+from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mmdense.mistakes import WrongValue
 from mmdense.registry import MODELS
 from mmdense.structures import Views
 
+from ..building import BlackImage, build
 from ..maps import backbone_maps, choose_map
 
 #: parts of a method that do not take the encoder's map
 NOT_ON_MAP = ('backbone', 'decode_head', 'predictor', 'context', 'pair_head')
-
-
-def build(cfg: dict | nn.Module) -> nn.Module:
-    """Build a component; a name without scope is mmseg's, also outside a runner."""
-    if isinstance(cfg, nn.Module):
-        return cfg
-    current = DefaultScope.get_current_instance()
-    with DefaultScope.overwrite_default_scope(current.scope_name if current else 'mmseg'):
-        return MODELS.build(cfg)
 
 
 def build_decoder(cfg: dict) -> nn.Module:
@@ -107,35 +98,20 @@ def encode(net: nn.Module, images: Tensor, out_index: int = -1) -> Tensor:
 def map_channels(method: DenseSSL, indices: Sequence[int], under: Sequence[int] = ()) -> list[int]:
     """Return the channels of :func:`encode_maps`: those of a small black image, in eval mode.
 
-    Asked of a copy, so that no buffer, mode or random state of the method changes. The image is
-    on the method's own device, ``meta`` too, has the channels of the first convolution, and the
-    size that a transformer was made for (``img_size``), else 64 pixels.
+    Asked of a copy, with a :class:`BlackImage`.
 
     Raises:
         ValueError: the encoder does not take such an image.
     """
-    net = nn.Module()
-    for name, module in method.encoder().items():
-        copied = revert_sync_batchnorm(copy.deepcopy(module))
-        copied.eval()                        # mmseg's ResNet returns None here
-        net.add_module(name, copied)
-    sizes = (m.img_size for m in net.modules() if isinstance(getattr(m, 'img_size', None),
-                                                             (int, tuple, list)))
-    size = next(sizes, 64)
-    side = (size, size) if isinstance(size, int) else tuple(size)
-    first = getattr(net.backbone, 'backbone', net.backbone)      # inside a CombinedBackbone
-    bands = next((m.in_channels for m in first.modules() if isinstance(m, nn.Conv2d)), 3)
-    device = next((p.device for p in net.parameters()), torch.device('cpu'))
-    cards = [device] if device.type == 'cuda' else []
+    black = BlackImage(method.encoder())
     try:
-        with torch.no_grad(), torch.random.fork_rng(cards):
-            black = torch.zeros(1, bands, *side, device=device)
-            return [features.shape[1] for features in encode_maps(net, black, indices, under)]
+        maps = black.ask(lambda net, image: encode_maps(net, image, indices, under))
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         raise WrongValue(f'{type(method.backbone).__name__} does not take a black image '
-                         f'(1, {bands}, {side[0]}, {side[1]}), so its channels are not known '
+                         f'{black.shape}, so its channels are not known '
                          f'({str(error).splitlines()[0]}): give the heads their in_channels'
                          ) from error
+    return [features.shape[1] for features in maps]
 
 
 def lacks_channels(cfg: dict | nn.Module) -> bool:

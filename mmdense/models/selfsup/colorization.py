@@ -13,7 +13,7 @@ from mmdense.mistakes import WrongValue
 from mmdense.registry import MODELS
 from mmdense.structures import Views
 
-from ..colour_bins import gamut_bins, rebalancing, soft_shares
+from ..colour_bins import gamut_bins, rebalancing, smoothing, soft_shares
 from .base import DenseSSL, build, map_channels
 
 #: of the softmax whose mean is drawn, as published
@@ -58,7 +58,8 @@ class Colorization(DenseSSL):
         channels, = map_channels(self, (self.out_index,))
         bins = gamut_bins(bin_size)
         index, shares = soft_shares(bin_size, neighbours, sigma)
-        for name, table in (('bins', bins), ('index', index), ('shares', shares)):
+        for name, table in (('bins', bins), ('index', index), ('shares', shares),
+                            ('smooth', smoothing(bins))):
             self.register_buffer(name, table.clone(), persistent=False)
         self.cell_head = build({'in_channels': channels, **head, 'out_channels': len(bins),
                                 'dense': True})
@@ -111,7 +112,7 @@ class Colorization(DenseSSL):
         nearest = index[..., 0]
         if self.training:
             self.count(nearest, coloured)
-        weights = rebalancing(self.counts, self.bins, self.rebalance).to(logits.dtype)
+        weights = rebalancing(self.counts, self.smooth, self.rebalance).to(logits.dtype)
         log_shares = logits.log_softmax(1).gather(1, index.permute(0, 3, 1, 2))
         entropy = -(log_shares * shares.permute(0, 3, 1, 2)).sum(1)
         each = (weights[nearest] * entropy).mean((1, 2)).where(coloured, 0)

@@ -59,7 +59,7 @@ class Exemplar(DenseSSL):
 
     Args:
         projector: head of the pooled map, (B, C) -> (B, D).
-        negatives: ``'one'`` (as few as published), ``'all'`` or ``'hardest'``. The paper does not
+        negatives: ``'one'``, ``'all'`` or ``'hardest'``. The paper does not
             say how they are chosen; ours are of the batch.
         margin: M, in cosine distance.
         kwargs: what :class:`DenseSSL` takes.

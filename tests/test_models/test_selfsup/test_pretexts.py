@@ -12,7 +12,7 @@ from references import pretexts as slow
 from references.patch_rotation import cross_entropy
 from references.tiny import build_pretext, views_of
 
-from mmdense.models.colour_bins import gamut_bins, rebalancing, soft_shares
+from mmdense.models.colour_bins import gamut_bins, rebalancing, smoothing, soft_shares
 
 KINDS = ('RelativePosition', 'Exemplar', 'Colorization', 'MotionSegmentation')
 
@@ -75,9 +75,9 @@ def test_bins_hold_colours_and_are_a_lookup():
 def test_weights_have_the_mean_1_and_favour_what_is_rare():
     bins = gamut_bins()
     counts = torch.rand(len(bins), dtype=torch.float64) ** 4
-    weights = rebalancing(counts, bins)
+    weights = rebalancing(counts, smoothing(bins))
     assert weights.tolist() == pytest.approx(slow.bin_weights(counts.tolist(), bins.tolist(), 0.5))
-    even = rebalancing(torch.zeros_like(counts), bins)
+    even = rebalancing(torch.zeros_like(counts), smoothing(bins))
     torch.testing.assert_close(even, torch.ones_like(even))
 
 
