@@ -9,10 +9,14 @@ from mmdense.mistakes import WrongValue
 
 from .built_datasets import with_steps
 from .transforms.multiview import MultiView
+from .transforms.relative import RelativePatches
+
+#: what makes views of an image
+MAKES_VIEWS = (MultiView, RelativePatches)
 
 
 class WithSource:
-    """``MultiView`` and all transforms after it as one, which also keeps its input.
+    """What makes views and all transforms after it as one, which also keeps its input.
 
     Adds ``source`` to the packed sample: ``img`` (H, W, C) and, where there are some, ``regions``
     (H, W), on whose pixels the views' boxes are.
@@ -27,7 +31,7 @@ class WithSource:
 
 
 def _keep_source(steps: list, name: str) -> list:
-    start = next((n for n, step in enumerate(steps) if isinstance(step, MultiView)), None)
+    start = next((n for n, step in enumerate(steps) if isinstance(step, MAKES_VIEWS)), None)
     if start is None:
         raise WrongValue(f'the pipeline of {name} has no mmdense.MultiView, which makes the '
                          'views that are drawn')

@@ -163,6 +163,14 @@ def test_turned_patches_are_drawn(tmp_path, files):
         draw_report(model, ImageFiles(files, PIPELINE), tmp_path / 'c', num_images=2)
 
 
+def test_neighbouring_patches_are_views_to_draw(tmp_path, files):
+    pipeline = [*PIPELINE[:2], dict(type='mmdense.RelativePatches', size=32, gap=4, jitter=2),
+                PIPELINE[-1]]
+    model = tiny.build_pretext('RelativePosition', data_preprocessor=PREPROCESSOR)
+    paths = draw_report(model, ImageFiles(files, pipeline), tmp_path, num_images=1)
+    assert [path.name for path in paths] == ['matches_0.png', 'similarity_0.png', 'features.png']
+
+
 def test_colours_are_drawn(tmp_path, files):
     """The same every time; and what is painted in the true colours is the image."""
     view = [dict(type='mmdense.RandomResizedCrop', size=64), dict(type='mmdense.ColourTarget')]
