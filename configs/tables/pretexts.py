@@ -1,6 +1,6 @@
 """Predictive pretexts, alone and together, from scratch on generated scenes. One seed.
 
-The auto recipe at 400 steps of 32 images, of each task. Views of 64 pixels; relative position and
+The auto recipe at 400 steps of 32 images; together 8 of each task, so a step has as many. Views of 64 pixels; relative position and
 exemplar have patches of 32. Rotation and colourisation are predicted at stride 8.
 Data: data/shapes, generated on first use.
 Command: python tools/run_table.py configs/tables/pretexts.py --processes 1 \
@@ -19,6 +19,8 @@ _decoder = dict(
     type='FCNHead', in_channels=[256, 512], in_index=[0, 1], input_transform='resize_concat',
     channels=128, num_convs=1, concat_input=False, norm_cfg=dict(type='BN'), align_corners=False)
 _batch = {'train_dataloader.batch_size': 32}
+#: of each task, so that a step has as many images as alone
+_part = {'train_dataloader.batch_size': 8}
 _turned = f'{_views}.2.views.0.2'
 _tasks = [*_shared, '../_base_/datasets/multitask_shapes.py',
           '../_base_/methods/small/multitask.py']
@@ -48,10 +50,10 @@ rows = [
     dict(name='colourisation', options=_batch, pretrain=[
         *_frame, '../_base_/methods/small/colorization.py',
         {**_settings, _views: '_base_.pipeline_colorization', 'model.decode_head': _decoder}]),
-    dict(name='all four', pretrain=_four, options=_batch),
+    dict(name='all four', pretrain=_four, options=_part),
     dict(name='all four, harmonised', pretrain=[*_four[:-1], {**_settings, **_harmonised}],
-         options=_batch),
-    dict(name='all four, lasso', options=_batch, pretrain=[
+         options=_part),
+    dict(name='all four, lasso', options=_part, pretrain=[
         '../_base_/pretrain_runtime_lasso.py', *_tasks, {**_settings, **_lasso}]),
 ]
 evaluate = dict(
