@@ -4,7 +4,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from itertools import chain
 from typing import Any
+
+import torch
+from torch import nn
 
 
 def digest(*parts: Any) -> str:
@@ -16,3 +20,16 @@ def file_digest(path: str | os.PathLike) -> str:
     """Return the sha256, in hex, of a file's bytes."""
     with open(path, 'rb') as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def tensors_digest(module: nn.Module, start: str = '') -> str:
+    """Return the sha256, in hex, of a module's parameters and buffers, and of the text ``start``.
+
+    Names, types and shapes count, and buffers that no state dict has.
+    """
+    sha = hashlib.sha256(start.encode())
+    for name, tensor in chain(module.named_parameters(), module.named_buffers()):
+        sha.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        sha.update(flat.view(torch.uint8).numpy().data)
+    return sha.hexdigest()

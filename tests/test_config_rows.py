@@ -192,9 +192,15 @@ def test_every_row_of_a_table_builds_with_its_options(path: Path, data: Path, tm
             before = setting(read_with(config, {}), name)
             assert setting(cfg, name) == value != before, (row.name, name)
         move(cfg._cfg_dict, data)
+        if 'teacher' in cfg.model:
+            cfg.model.teacher.checkpoint = None             # a file of the user's
+            cfg.model.cache = cfg.model.cache and str(data / 'animals_lite0')
         build_shapes(cfg.model)
         sample = build(cfg.train_dataloader.dataset, DATASETS)[0]
-        if 'regions' in cfg.model:
+        if 'tasks' in cfg.model:
+            assert {name: len(task['inputs']) for name, (task,) in sample.items()} == {
+                name: views_of(task) for name, task in cfg.model.tasks.items()}
+        elif 'regions' in cfg.model:
             kind = cfg.model.regions.type
             assert ('regions' in sample['data_samples']) == (kind == 'mmdense.GivenRegions')
             assert len(sample['inputs']) == (3 if kind == 'mmdense.ClusteredRegions' else 2)

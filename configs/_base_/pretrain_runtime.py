@@ -6,5 +6,6 @@ custom_hooks = [
     dict(type='mmdense.SkippedImagesHook'),
     dict(type='mmdense.ForwardCountHook'),
     dict(type='mmdense.ConfusionHook', interval=500),
+    dict(type='mmdense.TeacherNoteHook'),
     dict(type='mmdense.UnusedParametersHook'),
 ]

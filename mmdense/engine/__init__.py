@@ -11,6 +11,7 @@ from .lasso_hook import LassoHook
 from .seed_hook import IterationSeedHook
 from .skipped_images_hook import SkippedImagesHook
 from .stop_below_start_hook import StopBelowStartHook
+from .teacher_note_hook import TeacherNoteHook
 from .unused_parameters import UnusedParametersHook
 from .wrappers import (
     BFloat16OptimWrapper,

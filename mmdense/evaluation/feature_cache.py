@@ -1,11 +1,9 @@
 """Feature maps of a dataset by a frozen encoder, extracted once and kept in files."""
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import torch
@@ -14,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mmdense.checkpoints import read_checkpoint
-from mmdense.digests import digest
+from mmdense.digests import digest, tensors_digest
 from mmdense.files import whole_file
 from mmdense.mistakes import WrongValue
 from mmdense.random_states import kept_random_state
@@ -33,14 +31,9 @@ def encoder_key(encoder: FrozenEncoder) -> str:
     The structure is hashed as torch prints it (strides and dilations are in it), the buffers with
     those that no state dict has (the preprocessor's mean and std).
     """
-    sha = hashlib.sha256(str(encoder).encode())
-    for name, tensor in chain(encoder.named_parameters(), encoder.named_buffers()):
-        sha.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
-        flat = tensor.detach().cpu().contiguous().reshape(-1)
-        sha.update(flat.view(torch.uint8).numpy().data)
     settings = {name: value for name, value in vars(encoder.preprocessor).items()
                 if isinstance(value, (bool, int, float, str, tuple)) and name != 'training'}
-    return digest(sha.hexdigest(), settings)
+    return digest(tensors_digest(encoder, str(encoder)), settings)
 
 
 def layer_index(encoder: FrozenEncoder, layer: str) -> int | str:

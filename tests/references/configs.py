@@ -4,10 +4,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 
 import cv2
 import numpy as np
+import timm
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
@@ -16,6 +18,7 @@ import mmdense  # noqa: F401
 from mmdense.datasets.generate import ensure_scenes
 from mmdense.models.selfsup.traits import method_class
 from mmdense.regions import grid_regions, write_regions
+from mmdense.teacher_maps import TeacherMaps
 from references.commands import ROOT, call_tool
 from steps.options import format_options
 from tables.definition import read_table
@@ -66,7 +69,18 @@ def make_data(root: Path) -> Path:
         for name in NAMES:
             image = np.zeros((90, 120), np.uint8)
             write_regions(root / folder / f'{name}.png', grid_regions(image, cells=3))
+    write_teacher_maps(root / 'animals_lite0', animals / 'images')
+    torch.save(timm.create_model('test_vit').state_dict(), root / 'teacher.pth')
     return root
+
+
+def write_teacher_maps(folder: Path, images: Path) -> None:
+    """Write random maps, of two levels, of the images in a folder."""
+    shapes = [(112, 14, 14), (320, 7, 7)]
+    note = dict(key='', name='a stand-in', licence='none', size=[224, 224], shapes=shapes)
+    paths = [str(images / f'{name}.jpg') for name in NAMES]
+    rows = np.random.default_rng(0).normal(size=(len(NAMES), sum(map(prod, shapes))))
+    TeacherMaps.begin(folder, note, paths).write(np.arange(len(NAMES)), rows)
 
 
 def write_images(folder: Path) -> None:
@@ -128,6 +142,10 @@ def small_options(leaf: Path) -> dict[str, int | str | bool | list[int]]:
         plain = dict(num_workers=0, persistent_workers=False, num_images=6, memory_size=200)
         if name != 'model' and not name.startswith('_'):
             options.update({f'{name}.{key}': value for key, value in plain.items() if key in node})
+    if 'teacher' in cfg.model:
+        options.update({'model.teacher.checkpoint': 'data/teacher.pth', 'model.teacher.size': 32,
+                        'model.teacher.backbone.model_name': 'test_vit',
+                        'model.teacher.backbone.dynamic_img_size': True})
     for name, node in nodes(cfg.model, 'model'):
         part = name.rpartition('.')[2]
         for key, value in node.items():
@@ -157,7 +175,7 @@ def short_options(leaf: Path) -> dict[str, int]:
 
 def views_of(model: dict) -> int:
     """Return how many views of an image a method takes whose regions come with them."""
-    number = method_class(model).num_views
+    number = 1 if model.get('cache') else method_class(model).num_views
     return number if isinstance(number, int) else 2
 
 

@@ -32,3 +32,8 @@ byol_224_whole = [
     dict(type='mmdense.MultiView', views=[byol_first, byol_second, whole_448]),
     dict(type='mmdense.PackViews'),
 ]
+# the student's view, and the whole image in its own colours for a frozen teacher
+taught_224 = [
+    dict(type='mmdense.MultiView', views=[byol_second, [dict(type='Resize', scale=(224, 224))]]),
+    dict(type='mmdense.PackViews'),
+]

@@ -9,3 +9,4 @@ from .photometric import ColorJitter, GaussianBlur, RandomGrayscale, Solarize
 from .regions import LoadRegions, MakeRegions, RegionsFromAnnotations
 from .relative import RelativePatches
 from .seeding import SeedSample
+from .teacher import LoadTeacherMaps

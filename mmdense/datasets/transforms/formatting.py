@@ -1,12 +1,11 @@
 """From view dicts of numpy arrays to what the data loader collates."""
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 
+from mmdense.images.names import image_number
 from mmdense.mistakes import WrongValue
 from mmdense.registry import TRANSFORMS
 from mmdense.structures import ViewSample
@@ -22,9 +21,7 @@ def image_index(results: dict) -> int:
     path = results.get('img_path')
     if path is None:
         return int(results.get('sample_idx', -1))
-    # 63 bits: among ten million images two share a number with a chance of 5e-6
-    return int.from_bytes(hashlib.blake2b(str(path).encode('utf-8', 'surrogateescape'),
-                                          digest_size=8).digest(), 'big') >> 1
+    return image_number(path)
 
 
 @TRANSFORMS.register_module()

@@ -3,6 +3,7 @@ from .alignment import (
     gram_loss,
     kernel_alignment_loss,
     linear_cka,
+    standardised_cosine_loss,
 )
 from .detcon import DetConLoss, detcon_nce
 from .foreground import foreground_nce

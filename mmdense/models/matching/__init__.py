@@ -9,4 +9,5 @@ from .geometry import (
     visible_in,
 )
 from .matches import Matches, draw_cells
+from .reading import read_at
 from .similarity import SimilarityMatcher, similarity_matches

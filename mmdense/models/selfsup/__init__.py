@@ -1,6 +1,7 @@
 from .base import DenseSSL
 from .colorization import Colorization
 from .cp2 import CP2
+from .dense_distill import DenseDistill
 from .densecl import DenseCL
 from .detcon import DetConB, DetConS
 from .exemplar import Exemplar
