@@ -15,4 +15,5 @@ _base_ = [
     '_base_/schedules/sgd_in1k.py',
 ]
 model = _base_.network
-train_dataloader = dict(dataset=dict(data_root='data/imagenet/train', pipeline=_base_.pipeline_distill))
+train_dataloader = dict(dataset=dict(
+    data_root='data/imagenet/train', pipeline=_base_.pipeline_distill))

@@ -84,8 +84,8 @@ def make_teacher(cfg: Config) -> tuple[Teacher, torch.nn.Module]:
     teacher = Teacher(**cfg.model.teacher)
     teacher.check()
     if teacher.size is None:
-        raise WrongValue('teacher.size is None: maps of whole images are kept at one size; expected '
-                         'model.teacher.size=[h,w]')
+        raise WrongValue('teacher.size is None: maps of whole images are kept at one size; '
+                         'expected model.teacher.size=[h,w]')
     return teacher, build(cfg.model.get('data_preprocessor') or dict(
         type='mmdense.ViewsPreprocessor'))
 
@@ -113,7 +113,8 @@ def main() -> None:
         for places, batch in loader:
             given = preprocessor.normalise(batch.to(args.device))
             found = teacher(given, preprocessor.mean, preprocessor.std)
-            maps.write(places.numpy(), torch.cat([one.flatten(1) for one in found], 1).cpu().numpy())
+            rows = torch.cat([one.flatten(1) for one in found], 1)
+            maps.write(places.numpy(), rows.cpu().numpy())
             bars.advance(bar, len(places))
     print(f'{len(paths)} images; the teacher is {teacher.name}, {teacher.licence}')
 

@@ -1,7 +1,8 @@
 """Predictive pretexts, alone and together, from scratch on generated scenes. One seed.
 
-The auto recipe at 400 steps of 32 images; together 8 of each task, so a step has as many. Views of 64 pixels; relative position and
-exemplar have patches of 32. Rotation and colourisation are predicted at stride 8.
+The auto recipe at 400 steps of 32 images; together 8 of each task, so a step has as many.
+Views of 64 pixels; relative position and exemplar have patches of 32. Rotation and colourisation
+are predicted at stride 8.
 Data: data/shapes, generated on first use.
 Command: python tools/run_table.py configs/tables/pretexts.py --processes 1 \
     --add docs/benchmarks/small/methods.json

