@@ -15,6 +15,11 @@ _settings = {'model': '_base_.network', 'default_hooks.checkpoint.interval': 100
 # the pass with labels is the table's own evaluation
 _own = [*_frame, '../_base_/methods/small/densecl.py',
         {**_settings, 'train_cfg.val_interval': 1000}]
+_teacher = [*_own[:1], *_frame[2:], '../_base_/methods/small/densecl.py', {
+    'model.backbone': dict(type='mmseg.TIMMBackbone', model_name='tf_efficientnet_lite0',
+                           features_only=True, pretrained=False),
+    'model.data_preprocessor': dict(type='mmdense.ViewsPreprocessor', mean=[127.5] * 3,
+                                    std=[127.5] * 3)}]
 _distilled = '../distill_r18_animals.py'
 _cached = {'model.teacher.checkpoint': 'data/efficientnet_lite0_timm.safetensors',
            'model.cache': 'data/animals_lite0',
@@ -22,6 +27,8 @@ _cached = {'model.teacher.checkpoint': 'data/efficientnet_lite0_timm.safetensors
            'train_cfg.val_interval': 1000, 'default_hooks.checkpoint.interval': 100}
 rows = [
     dict(name='random', pretrain=None),
+    dict(name='the teacher as it is', pretrain=None, evaluate=_teacher,
+         checkpoint='data/efficientnet_lite0_timm.safetensors'),
     dict(name='MoCo v2', pretrain=_own, options={'model.dense_weight': 0.0}),
     dict(name='DenseCL', pretrain=_own),
     dict(name='distilled', pretrain=[_distilled, _cached]),

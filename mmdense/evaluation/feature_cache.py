@@ -8,19 +8,23 @@ from pathlib import Path
 
 import torch
 from mmengine.logging import print_log
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from mmdense.checkpoints import read_checkpoint
 from mmdense.digests import digest, tensors_digest
 from mmdense.files import whole_file
 from mmdense.mistakes import WrongValue
+from mmdense.models.building import BlackImage
+from mmdense.models.maps import backbone_maps
 from mmdense.random_states import kept_random_state
 
 from .features import RECALIBRATION_IMAGES, FrozenEncoder
 from .passes import maps_of, recalibrate_on
 from .sources import LabelledImages, ViewPairs
 
+#: strides of the maps that are named so
+STRIDES = {f'C{number}': 2 ** number for number in (2, 3, 4, 5)}
 #: counts up when the files' content, or how maps are made from images, changes
 FORMAT = 2
 
@@ -36,10 +40,20 @@ def encoder_key(encoder: FrozenEncoder) -> str:
     return digest(tensors_digest(encoder, str(encoder)), settings)
 
 
+def strides_of(backbone: nn.Module) -> list[int]:
+    """Return the stride of each map of a backbone that gives several; of others none."""
+    black = BlackImage(dict(backbone=backbone))
+    maps = black.ask(lambda net, image: backbone_maps(net.backbone, image))
+    if isinstance(maps, Tensor) or len(maps) < 2 or any(one.ndim != 4 for one in maps):
+        return []
+    return [round(black.shape[-1] / one.shape[-1]) for one in maps]
+
+
 def layer_index(encoder: FrozenEncoder, layer: str) -> int | str:
     """Return the ``out_index`` that a name means: ``last``, ``C2`` to ``C5``, or a place.
 
-    ``last`` is the encoder's own: the map that its model learns on.
+    ``last`` is the encoder's own: the map that its model learns on. ``C2`` to ``C5`` are the stages
+    of a ResNet; of another backbone of several maps the last of stride 4, 8, 16 and 32.
 
     Raises:
         ValueError: a name that this encoder has no map for.
@@ -50,6 +64,11 @@ def layer_index(encoder: FrozenEncoder, layer: str) -> int | str:
         return layer
     if layer.isdigit():
         return int(layer)
+    if layer in STRIDES and not encoder.stages and encoder.decode_head is None:
+        found = [number for number, stride in enumerate(strides_of(encoder.backbone))
+                 if stride == STRIDES[layer]]
+        if found:
+            return found[-1]
     what = type(encoder.backbone).__name__
     if encoder.decode_head is not None:
         what += f' with {type(encoder.decode_head).__name__}'

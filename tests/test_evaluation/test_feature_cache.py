@@ -17,6 +17,7 @@ from mmdense.evaluation.feature_cache import (
     LabelledImages,
     ViewPairs,
     layer_index,
+    strides_of,
 )
 from mmdense.evaluation.features import FrozenEncoder, recalibrate_bn
 
@@ -227,6 +228,15 @@ def test_a_transformer_has_places_and_no_stages(cfg):
     with pytest.raises(ValueError, match="layer 'C3': VisionTransformer has no such map; expected "
                                          "'last' or the place of a map"):
         FeatureExtractor(net).extract(source(cfg), ['C3'])
+
+
+def test_other_networks_have_stages_by_their_strides():
+    """The last map of stride 8 is C3, whatever the network calls it."""
+    net = encoder(model=dict(type='PlantedModel', backbone=dict(
+        type='mmseg.TIMMBackbone', model_name='test_efficientnet', features_only=True,
+        pretrained=False)))
+    assert strides_of(net.backbone) == [2, 4, 8, 16, 32]
+    assert [layer_index(net, name) for name in ('C2', 'C3', 'C4', 'C5')] == [1, 2, 3, 4]
 
 
 def test_wrong_labels_and_absent_files_are_named(cfg):

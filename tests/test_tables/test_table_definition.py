@@ -40,6 +40,32 @@ def test_without_a_config_of_its_own_a_row_is_measured_with_its_options(table):
     assert wider.evaluate_options == {'model.queue.size': 8}
 
 
+def test_a_row_can_be_weights_that_are_there(table, tmp_path, monkeypatch):
+    """Its file is evaluated and fine-tuned as a row's own checkpoint is, with a config of its own.
+
+    It is no row of random weights: those are then measured beside each.
+    """
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'other.py').write_text((tmp_path / 'pretrain.py').read_text())
+    table.write_text(table.read_text().replace(
+        "'random', pretrain=None", "'random', pretrain=None, checkpoint='w.pth', "
+        "finetune='other.py', evaluate='pretrain.py'").replace("rows=['wider']", "rows=['random']"))
+    found, settings = read_table(table), Settings(tmp_path / 'work', tmp_path)
+    row = found.rows[0]
+    assert not row.random and row.checkpoint == 'w.pth'
+    steps = chain(found, row, 0, settings)
+    assert steps[0].name == 'given' and 'w.pth' in steps[1].command()
+    assert '--no-random' not in steps[1].command()
+    with pytest.raises(FileNotFoundError, match='checkpoint w.pth: no such file'):
+        steps[0].make()
+    (tmp_path / 'w.pth').write_bytes(b'weights')
+    again = chain(found, row, 0, settings)
+    assert again[0].fingerprint != steps[0].fingerprint
+    again[0].make()
+    assert again[0].read()['checkpoint'] == 'w.pth'
+    assert 'other.py' in ' '.join(again[2].command())
+
+
 @pytest.mark.parametrize('old, new, message', [
     ('seeds =', 'sedes =', "unknown key 'sedes'; expected rows, evaluate"),
     ("name='wider'", "label='wider'", r"rows\[2\]: unknown key 'label'"),
@@ -61,7 +87,9 @@ def test_without_a_config_of_its_own_a_row_is_measured_with_its_options(table):
     ("'model.queue.size': 8", "'randomness.seed': 8", "'randomness.seed' is set by the table"),
     ("'model.queue.size': 8", "'model.queue': {'size': 8}", 'cannot be given on a command line'),
     ("'random', pretrain=None", "'random', pretrain=None, options={'a': 1}", 'pretrain is None'),
-    ("config='pretrain.py', protocols", 'protocols', 'random weights of which network'),
+    ("'wider', pretrain='pretrain.py'", "'wider', pretrain='pretrain.py', checkpoint='a.pth'",
+     "checkpoint='a.pth'; expected the path of a file, and pretrain=None"),
+    ("config='pretrain.py', protocols", 'protocols', 'weights of which network'),
     ("'correspondence'", "'speed'", "protocols has 'speed'; expected some of"),
     ("['C4', 'C5']", '[]', r'layers=\[\]; expected a list'),
     ("['C4', 'C5']", "['C4', 'C4']", "layers has 'C4' twice"),

@@ -11,6 +11,7 @@ import torch
 from mmengine.registry import DefaultScope
 
 from mmdense.checkpoints import read_checkpoint
+from mmdense.config_files import require_checkpoint
 from mmdense.digests import digest, file_digest
 from mmdense.engine.forward_count_hook import FORWARDS
 from mmdense.engine.run_config import latest_checkpoint
@@ -106,6 +107,25 @@ def random_weights(row: str, seed: int, config: Path, options: dict[str, Any],
     return Step(row, seed, 'random', folder, key, facts, None,
                 lambda: _describe(need(str(path) if path.is_file() else None, folder)), make,
                 checkpoint=lambda: str(path) if path.is_file() else None)
+
+
+def given_weights(row: str, seed: int, checkpoint: str, settings: Settings) -> Step:
+    """Return the step of weights that are there, in a file.
+
+    Args:
+        row, seed: what it belongs to.
+        checkpoint: the file, as a user types it.
+        settings: how steps are run.
+
+    Its ``make`` raises FileNotFoundError if the file is not there.
+    """
+    there = os.path.isfile(checkpoint)
+    key = digest('given', file_digest(checkpoint) if there else checkpoint)
+    facts = dict(config=None, options={}, budget=None, processes=1, amp=False, steps=0, images=0,
+                 forwards=0)
+    return Step(row, seed, 'given', settings.folder(row, seed, 'given', key), key, facts, None,
+                lambda: _describe(os.path.relpath(checkpoint)),
+                lambda: require_checkpoint(checkpoint), checkpoint=lambda: checkpoint)
 
 
 def train_and_test(row: str, seed: int, label: str, config: Path, options: dict[str, Any],

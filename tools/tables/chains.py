@@ -12,7 +12,7 @@ from mmdense.evaluation.protocols import LABELLED
 from mmdense.mistakes import WrongValue
 from steps.options import format_options, read_with
 from steps.step import Settings, Step, need
-from steps.training import random_weights, train, train_and_test
+from steps.training import given_weights, random_weights, train, train_and_test
 
 from .definition import Row, Table
 from .row_config import RowConfig, config_file
@@ -27,7 +27,7 @@ PREDICTIONS = 'predictions'
 def _evaluation(row: Row, seed: int, table: Table, settings: Settings, start: Step,
                 config: Path) -> Step:
     """Return the frozen evaluation, by ``config``, of the checkpoint that ``start`` leaves."""
-    beside = not any(other.pretrain is None for other in table.rows)
+    beside = not any(other.random for other in table.rows)
     cfg = read_with(config, row.evaluate_options)
     key = digest('evaluate', cfg.to_dict(), table.protocols, table.layers, beside,
                       start.fingerprint)
@@ -65,7 +65,9 @@ def chain(table: Table, row: Row, seed: int, settings: Settings) -> list[Step]:
     """
     folder = settings.work_dir / row.folder
     evaluate = config_file(row.evaluate, folder, 'pretrain')
-    if row.pretrain is None:
+    if row.checkpoint is not None:
+        start = given_weights(row.name, seed, row.checkpoint, settings)
+    elif row.pretrain is None:
         start = random_weights(row.name, seed, evaluate, row.evaluate_options, settings)
     else:
         start = train(row.name, seed, 'pretrain', config_file(row.pretrain, folder, 'pretrain'),
@@ -76,7 +78,8 @@ def chain(table: Table, row: Row, seed: int, settings: Settings) -> list[Step]:
     steps = [start, _evaluation(row, seed, table, settings, start, evaluate)]
     if table.finetune and row.name in table.finetune.rows:
         tuning = table.finetune
-        config = config_file(tuning.config, settings.work_dir, 'finetune')
+        config = config_file(row.finetune, folder, 'finetune') if row.finetune else \
+            config_file(tuning.config, settings.work_dir, 'finetune')
         for rate in tuning.learning_rates:
             options = {**tuning.options, 'optim_wrapper.optimizer.lr': rate}
             steps += train_and_test(row.name, seed, f'lr{rate:g}', config, options,

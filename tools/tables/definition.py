@@ -33,6 +33,9 @@ class Row:
         evaluate: config of the frozen evaluation; its model has the weights' backbone.
         evaluate_options: changes to that one.
         hand_on: which of the weights a fine-tuning starts from, of :data:`HANDED_ON`.
+        checkpoint: file with the row's weights, instead of a pretraining; the model of
+            ``evaluate`` has its backbone.
+        finetune: config of its fine-tuning, where its backbone needs another than the table's.
     """
     name: str
     pretrain: Path | RowConfig | None
@@ -40,6 +43,13 @@ class Row:
     evaluate: Path | RowConfig
     evaluate_options: dict[str, Any]
     hand_on: str = 'backbone'
+    checkpoint: str | None = None
+    finetune: Path | RowConfig | None = None
+
+    @property
+    def random(self) -> bool:
+        """Whether its weights are random."""
+        return self.pretrain is None and self.checkpoint is None
 
     @property
     def folder(self) -> str:
@@ -176,7 +186,8 @@ def _options(given: Any, where: str) -> dict[str, Any]:
 
 def _row(given: Any, number: int, evaluate: dict, table: Path) -> Row:
     where = f'{table}: rows[{number}]'
-    _check_keys(given, ('name', 'pretrain'), ('options', 'evaluate', 'hand_on'), where)
+    _check_keys(given, ('name', 'pretrain'), (
+        'options', 'evaluate', 'hand_on', 'checkpoint', 'finetune'), where)
     name = given['name']
     if not isinstance(name, str) or not re.search(r'\w', name) or re.search(r'[|\n]', name):
         raise WrongValue(f'{where}: name={name!r}; expected words without | and line breaks')
@@ -186,17 +197,25 @@ def _row(given: Any, number: int, evaluate: dict, table: Path) -> Row:
     options = _options(given.get('options', {}), f'{where}, options')
     if pretrain is None and options:
         raise WrongValue(f'{where}: options change a pretraining, and pretrain is None')
+    checkpoint = given.get('checkpoint')
+    if checkpoint is not None and (pretrain is not None or not isinstance(checkpoint, str)):
+        raise WrongValue(f'{where}: checkpoint={checkpoint!r}; expected the path of a file, and '
+                         'pretrain=None beside it')
+    tuning = given.get('finetune')
+    tuning = None if tuning is None else _config(tuning, table, f'{where}, finetune')
     hand_on = given.get('hand_on', 'backbone')
     if hand_on not in HANDED_ON:
         raise WrongValue(f'{where}: hand_on={hand_on!r}; expected one of {list(HANDED_ON)}')
     own = given.get('evaluate', evaluate.get('config'))
     if own is None and pretrain is None:
-        raise WrongValue(f'{where}: random weights of which network? Expected evaluate with a '
+        raise WrongValue(f'{where}: weights of which network? Expected evaluate with a '
                          'config, in the row or in the table')
     further = _options(evaluate.get('options', {}), f'{table}: evaluate.options')
     if own is None:
-        return Row(name, pretrain, options, pretrain, {**options, **further}, hand_on)
-    return Row(name, pretrain, options, _config(own, table, f'{where}, evaluate'), further, hand_on)
+        return Row(name, pretrain, options, pretrain, {**options, **further}, hand_on,
+                   finetune=tuning)
+    return Row(name, pretrain, options, _config(own, table, f'{where}, evaluate'), further, hand_on,
+               checkpoint, tuning)
 
 
 def _rows(given: Any, evaluate: dict, table: Path) -> tuple[Row, ...]:
