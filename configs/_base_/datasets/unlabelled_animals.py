@@ -4,13 +4,19 @@
 among them. Views of 112 pixels: 7 x 7 cells of stride 16. For distillation ``pipeline_distill``,
 or ``pipeline_taught`` with a teacher's maps from files.
 """
-_base_ = './moco_v2.py'
+_base_ = ['./moco_v2.py', './region_views.py']
 
 _photos = [
     dict(type='BaseSegDataset', data_root='data/voc_animals', ann_file=f'splits/{_split}.txt',
          data_prefix=dict(img_path='images', seg_map_path='annotations'))
     for _split in ('train', 'unlabeled')]
 _view = [dict(_base_.crop, size=112), *_base_.mild]
+pipeline_fh = [
+    *_base_.load, *_base_.fh, dict(type='mmdense.MultiView', num_views=[2], views=[_view]),
+    dict(type='mmdense.PackViews'),
+]
+pipeline_one = [
+    *_base_.load, dict(type='mmdense.MultiView', views=[_view]), dict(type='mmdense.PackViews')]
 pipeline_distill = [
     *_base_.load,
     dict(type='mmdense.MultiView', views=[_view, [dict(type='Resize', scale=(224, 224))]]),
