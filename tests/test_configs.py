@@ -57,7 +57,7 @@ NOT_IN_CONFIGS = {
 QUICK = ('densecl_r50_voc', 'moco_r50_voc', 'detcon_b_r50_coco', 'detcon_s_r50_in1k',
          'location_r50_voc', 'cp2_r50_voc', 'plmoco_r50_voc', 'pledmoco_r50_voc', 'vader_r50_in1k',
          'plr_r50_voc', 'motion_segmentation_r50_clips', 'multitask_r50_in1k',
-         'distill_r50_voc',
+         'distill_r50_voc', 'paka_r50_voc',
          'edmoco_pspnet_r50_voc', 'pixpro_r50_in1k', 'pixcontrast_r50_voc', 'pspnet_r50_voc12aug',
          'deeplabv3plus_r50_voc12aug', 'nonlocal_r50_voc12aug')
 

@@ -78,6 +78,7 @@ def _rows(start):
         _continued('PLMoCo', plmoco, start, cells),
         _continued('PLMoCo, encoder at 1/100', plmoco, start, {**cells, **slow}),
         _continued('PLMoCo, anchor', plmoco, start, {**cells, **anchor}),
+        _continued('PaKA', '../_base_/methods/paka.py', start, cells),
         _continued('PixPro', '../_base_/methods/pixpro.py', start, {
             'model.projector': _head, 'model.context.in_channels': 128, 'model.out_index': -2}),
         _continued('EDMoCo', f'{_small}moco.py', start, {

@@ -10,6 +10,9 @@ from references.tiny import BACKBONE, views_of
 
 import mmdense.models  # noqa: F401
 from jobs.densecl import without_gradient
+from jobs.location import maps as view_maps
+from jobs.location import views_apart
+from mmdense.structures import Views
 
 LOSSES = ('StandardisedCosineLoss', 'CellCosineLoss', 'KernelAlignmentLoss', 'GramLoss')
 TEACHER = {**BACKBONE, 'out_indices': (2, 3), 'strides': (1, 2, 2, 1)}
@@ -73,3 +76,29 @@ def distill_job(rank, world):
     step([torch.randn(2, 3, 64, 64) for _ in range(2)], views_of(torch.arange(2)),
          mode='loss')['loss_distill'].backward()
     return found, without_gradient(method)
+
+
+def build_paka(**changes):
+    """PaKA on C4 of a small network, of 4 x 4 cells at 64 pixels."""
+    cfg = dict(type='mmdense.PaKA', symmetric=True, twin=dict(momentum=0.9, bn='plain'),
+               backbone={**BACKBONE, 'strides': (1, 2, 2, 1)})
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return MODELS.build({**cfg, **changes})
+
+
+def paka_job(rank, world):
+    """Loss, share and gradient of a part of four images; what of a step has no gradient."""
+    rows = slice(rank * 4 // world, (rank + 1) * 4 // world)
+    (query, key), _ = view_maps(4, seed=1)
+    views = views_apart(4)
+    part = Views(views.boxes[:, rows], views.flips[:, rows], views.index[rows])
+    own = query[rows].clone().requires_grad_()
+    losses = build_paka().objective((own,), (key[rows],), part)
+    losses['loss_alignment'].backward()
+    torch.manual_seed(0)
+    method = build_paka()
+    step = torch.nn.parallel.DistributedDataParallel(method) if world > 1 else method
+    step([torch.randn(2, 3, 64, 64) for _ in range(2)], views_of(torch.arange(2)),
+         mode='loss')['loss_alignment'].backward()
+    return (losses['loss_alignment'].item(), losses['matched'].item(), own.grad / world,
+            without_gradient(method))

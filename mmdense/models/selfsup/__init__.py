@@ -9,6 +9,7 @@ from .location import LocationContrast
 from .moco import MoCo
 from .motion_segmentation import MotionSegmentation
 from .multi_task import MultiTask
+from .paka import PaKA
 from .patch_rotation import PatchRotation
 from .pixpro import PixContrast, PixPro
 from .plmoco import PLMoCo
