@@ -41,7 +41,7 @@ def test_an_interrupted_writing_goes_on_and_a_row_is_found_by_its_image(paths, t
         np.testing.assert_array_equal(transform(dict(img_path=path))['target'], expected)
 
 
-@pytest.mark.situation('files', "a teacher's maps of another teacher, of other images, damaged, or "
+@pytest.mark.situation('settings', "a teacher's maps of another teacher, of other images, damaged, or "
                        'without room on the disk', 'error', 'names the folder; nothing is written')
 def test_what_is_not_there_or_another_is_told(paths, tmp_path, monkeypatch):
     folder = tmp_path / 'maps'

@@ -100,7 +100,7 @@ def test_cifars_own_files_are_read(tmp_path, monkeypatch):
     np.testing.assert_allclose(train.batch([1], 32)[0].numpy(), expected)
 
 
-@pytest.mark.situation('files', 'images to classify without folders of classes, or files of CIFAR '
+@pytest.mark.situation('images', 'images to classify without folders of classes, or files of CIFAR '
                        'that are not the published ones', 'error', 'names the folder')
 def test_what_is_no_set_is_told(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match='expected folders train and val'):

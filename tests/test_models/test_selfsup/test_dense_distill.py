@@ -36,7 +36,7 @@ def test_equals_the_slow_loop(loss, batch):
 
 
 @pytest.mark.parametrize('loss', LOSSES)
-@pytest.mark.situation('training', "a student's view that its teacher's does not overlap", 'works',
+@pytest.mark.situation('numbers', "a student's view that its teacher's does not overlap", 'works',
                        'its loss is 0; `outside` in the log counts its cells')
 def test_views_without_overlap_lose_nothing(loss):
     student, taught, boxes, flips = maps(2)
