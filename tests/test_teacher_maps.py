@@ -41,8 +41,9 @@ def test_an_interrupted_writing_goes_on_and_a_row_is_found_by_its_image(paths, t
         np.testing.assert_array_equal(transform(dict(img_path=path))['target'], expected)
 
 
-@pytest.mark.situation('settings', "a teacher's maps of another teacher, of other images, damaged, or "
-                       'without room on the disk', 'error', 'names the folder; nothing is written')
+@pytest.mark.situation('settings', "a teacher's maps of another teacher, of other images, damaged, "
+                       'or without room on the disk', 'error',
+                       'names the folder; nothing is written')
 def test_what_is_not_there_or_another_is_told(paths, tmp_path, monkeypatch):
     folder = tmp_path / 'maps'
     TeacherMaps.begin(folder, NOTES, paths).write(np.arange(4), rows(4))

@@ -10,13 +10,14 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmdense.files import write_whole
+from mmdense.models.teacher import Teacher
 from mmdense.registry import HOOKS
 
 
 def notes_of(model: nn.Module) -> dict[str, dict]:
     """Return what is said of the teachers inside a model, by the name of the module they teach."""
     return {name or 'model': module.teacher.note() for name, module in model.named_modules()
-            if hasattr(module, 'teacher')}
+            if isinstance(getattr(module, 'teacher', None), Teacher)}
 
 
 @HOOKS.register_module()

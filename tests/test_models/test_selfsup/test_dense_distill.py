@@ -5,12 +5,23 @@ import copy
 
 import pytest
 import torch
-from jobs.distill import BACKBONE, LOSSES, TEACHER, build_distill, distill_job, maps, teacher
+from jobs.distill import (
+    BACKBONE,
+    LOSSES,
+    TEACHER,
+    build_distill,
+    distill_job,
+    maps,
+    teacher,
+    weights,
+)
 from jobs.processes import run_processes
+from mmengine.registry import MODELS, DefaultScope
 from references import alignment as loops
 from references import distill as slow
-from references.tiny import views_of
+from references.tiny import moco_config, views_of
 
+from mmdense.engine.teacher_note_hook import notes_of
 from mmdense.models.random_batch import random_batch_for
 from mmdense.models.teacher import Teacher
 from mmdense.teacher_maps import TeacherMaps
@@ -115,6 +126,24 @@ def test_several_levels_learn_from_several():
     sum(value for name, value in losses.items() if 'loss' in name).backward()
     assert all(p.grad is not None for p in method.parameters())
     assert method.loss_map(images[0]).shape[2:] == (2, 2)
+
+
+def test_beside_another_task_on_one_backbone():
+    """Its teacher moves along, is in no state, and the hook finds it."""
+    tasks = dict(image=moco_config(), taught=dict(
+        type='mmdense.DenseDistill', teacher=teacher(), weight=2.0,
+        loss=dict(type='mmdense.KernelAlignmentLoss')))
+    del tasks['image']['backbone'], tasks['image']['data_preprocessor']
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        method = MODELS.build(dict(type='mmdense.MultiTask', backbone=BACKBONE, tasks=tasks))
+    images, views = [torch.randn(2, 3, 64, 64) for _ in range(2)], views_of(torch.arange(2))
+    losses = method({name: images for name in tasks}, {name: views for name in tasks}, mode='loss')
+    alone = method.tasks['taught'].loss(images, views)['loss_distill']
+    assert losses['taught.loss_distill'].item() == pytest.approx(2 * alone.item(), rel=1e-5)
+    assert not [name for name in method.state_dict() if 'teacher' in name]
+    assert method.double().tasks['taught'].teacher.mean.dtype == torch.double
+    assert notes_of(method) == {'tasks.taught': dict(
+        name='small', licence='Apache-2.0', checkpoint=weights())}
 
 
 def cache(folder, paths, teaching, **changes):
