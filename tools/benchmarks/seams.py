@@ -1,19 +1,22 @@
 """What patch-level rotation gives away at its seams: patch accuracy on images without orientation.
 
     python tools/benchmarks/seams.py --steps 400
+    python tools/benchmarks/seams.py --steps 400 --jpeg 75 --rows 'margin 3, jitter 8, colour'
 
 Trains a small encoder-decoder on smooth random fields, white noise under a Gaussian filter: nothing
 in a patch tells which way is up, so whatever is above 25 % on fresh fields comes from the seams.
 One row for each guard of mmdense.PatchRotate, alone and together. Fields are made, not read, so
-there are no traces of image compression. `correlation` is how many pixels apart two pixels are
-correlated by 1/e. `+-` is the standard error of the accuracy over the patches that are scored. The
-last line is JSON.
+there are no traces of image compression; with --jpeg each passes a JPEG file of that quality
+(colours at half the size) before it is turned, and what all guards leave then comes from there.
+`correlation` is how many pixels apart two pixels are correlated by 1/e. `+-` is the standard error
+of the accuracy over the patches that are scored. The last line is JSON.
 """
 from __future__ import annotations
 
 import argparse
 import math
 
+import cv2
 import numpy as np
 import torch
 from measuring import count, print_json, print_table, run_alone
@@ -51,11 +54,21 @@ def random_field(size: int, sigma: float, generator: np.random.Generator) -> np.
     return (smooth / smooth.std() * 50 + 128).clip(0, 255).astype(np.uint8)
 
 
+def through_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    """Return an image (H, W, 3) uint8 as a JPEG file of a quality from 1 to 100 gives it back."""
+    return cv2.imdecode(cv2.imencode('.jpg', image, [
+        cv2.IMWRITE_JPEG_QUALITY, quality,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420])[1],
+        cv2.IMREAD_COLOR)
+
+
 def batch_of(rotate: PatchRotate, args: argparse.Namespace,
              generator: np.random.Generator) -> tuple[list[Tensor], Views]:
     """Return a batch of fresh fields, turned, and their angles."""
-    made = [rotate(dict(img=random_field(args.size, args.sigma, generator)))
-            for _ in range(args.batch)]
+    fields = [random_field(args.size, args.sigma, generator) for _ in range(args.batch)]
+    if args.jpeg is not None:
+        fields = [through_jpeg(field, args.jpeg) for field in fields]
+    made = [rotate(dict(img=field)) for field in fields]
     images, turns, mask = (torch.from_numpy(np.stack([one[name] for one in made]))
                            for name in ('img', 'target', 'mask'))
     box = torch.tensor([0., 0, args.size, args.size]).expand(1, args.batch, 4)
@@ -111,14 +124,21 @@ def main() -> None:
     parser.add_argument('--batch', type=count, default=32)
     parser.add_argument('--steps', type=count, default=400)
     parser.add_argument('--test', type=count, default=16, help='batches of fresh fields')
+    parser.add_argument('--jpeg', type=int, metavar='QUALITY', help='compress the fields first')
+    parser.add_argument('--rows', nargs='+', metavar='NAME', help='only these guards')
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
     if args.size % args.grid or not args.sigma > 0:
         parser.error(f'--size {args.size} --grid {args.grid} --sigma {args.sigma}: expected a size '
                      'that the grid divides, and a sigma above 0')
     correlation = 2 * args.sigma
-    rows = {name: measure(name, options, args)
-            for name, options in guards(correlation, args.size // args.grid).items()}
+    chosen = guards(correlation, args.size // args.grid)
+    unknown = [name for name in args.rows or () if name not in chosen]
+    if unknown or not 1 <= (args.jpeg or 75) <= 100:
+        parser.error(f'--rows {unknown} --jpeg {args.jpeg}: expected some of {list(chosen)}, and '
+                     'a quality from 1 to 100')
+    rows = {name: measure(name, options, args) for name, options in chosen.items()
+            if name in (args.rows or chosen)}
     print(f'{args.size} pixels, {args.grid} x {args.grid} patches, correlation {correlation:g}, '
           f'{args.steps} steps of {args.batch}')
     print_table({'guard': '', 'accuracy, %': '.1f', '+-': '.1f', 'of unturned patches, %': '.1f',
