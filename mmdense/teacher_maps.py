@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .digests import image_number
 from .files import whole_file, write_whole
-from .images.names import image_number
 from .mistakes import MissingFile, UnusableFile, WrongValue
 from .outputs import make_output_folder
 
@@ -97,12 +97,14 @@ class TeacherMaps:
             images, written = (np.load(folder / name) for name in (IMAGES, WRITTEN))
             maps = np.load(folder / MAPS, mmap_mode='r+' if writing else 'r')
             length = sum(prod(shape) for shape in note['shapes'])
-            if note['format'] != FORMAT or maps.shape != (len(images), length) or \
-                    written.shape != (len(images),) or maps.dtype != np.float16:
-                raise ValueError('its files do not fit each other')
+            problem = None if (note['format'], maps.shape, written.shape, maps.dtype) == (
+                FORMAT, (len(images), length), (len(images),), np.float16) else \
+                'its files do not fit each other'
         except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
-            raise UnusableFile(f'{folder}: the teacher maps cannot be read ({error}); remove the '
-                               'folder and run tools/cache_teacher.py again') from error
+            problem = str(error)
+        if problem is not None:
+            raise UnusableFile(f'{folder}: the teacher maps cannot be read ({problem}); remove the '
+                               'folder and run tools/cache_teacher.py again')
         found = cls(folder, note, images, maps, written.astype(bool))
         if not writing and not found.written.all():
             raise WrongValue(f'{folder} has the maps of {int(found.written.sum())} of '

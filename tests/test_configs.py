@@ -428,7 +428,8 @@ def test_a_checkpoint_can_be_chosen_as_the_page_says(tmp_path: Path):
     hooks = [hook.pop('type') for hook in cfg.custom_hooks]
     assert hooks == ['mmdense.FeatureMonitorHook', 'mmdense.SkippedImagesHook',
                      'mmdense.ForwardCountHook', 'mmdense.ConfusionHook',
-                     'mmdense.UnusedParametersHook', 'mmdense.StopBelowStartHook']
+                     'mmdense.TeacherNoteHook', 'mmdense.UnusedParametersHook',
+                     'mmdense.StopBelowStartHook']
     assert registry.HOOKS.get(hooks[-1])(**cfg.custom_hooks[-1]).patience == 3
     checkpoint = cfg.default_hooks.checkpoint
     hook = registry.HOOKS.get(checkpoint.pop('type'))(**checkpoint)

@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 
-from mmdense.images.names import image_number
+from mmdense.digests import image_number
 from mmdense.mistakes import WrongValue
 from mmdense.registry import TRANSFORMS
 from mmdense.structures import ViewSample

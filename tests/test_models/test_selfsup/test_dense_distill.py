@@ -217,13 +217,15 @@ def test_what_does_not_fit_is_told(files, tmp_path):
 
 @pytest.mark.situation('settings', "a teacher's input that its patch does not divide", 'works',
                        'enlarged to the next multiple, and the log says so')
-def test_a_transformer_sees_whole_patches(capsys):
+def test_a_transformer_sees_whole_patches(monkeypatch):
+    said = []
+    monkeypatch.setattr('mmdense.models.teacher.print_log', lambda text, *_: said.append(text))
     vit = dict(type='mmseg.TIMMBackbone', model_name='test_vit', features_only=True,
                pretrained=False, dynamic_img_size=True)
     own = Teacher(vit, size=(40, 48))
     assert own.patch == 16 and own.shapes(9, 9)[0][1:] == (3, 3)
-    said = capsys.readouterr().out
-    assert 'patches of 16 pixels, which do not divide an input of (40, 48)' in said
+    told, = said
+    assert 'patches of 16 pixels, which do not divide an input of (40, 48)' in told
     fixed = Teacher({**vit, 'dynamic_img_size': False}, size=(32, 48))
     with pytest.raises(ValueError, match=r'does not take an input of \(32, 48\)'):
         fixed(torch.zeros(1, 3, 32, 48), torch.zeros(()), torch.ones(()))
