@@ -5,6 +5,7 @@ import copy
 
 import pytest
 import torch
+from jobs.distill import build_distill, build_paka
 from mmengine.optim import OptimWrapper
 from references.tiny import (
     BACKBONE,
@@ -22,6 +23,7 @@ from references.tiny import (
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.autograd.graph import increment_version
 
+TAUGHT = ('PaKA', 'DenseDistill')
 PRETEXTS = ('PatchRotation', 'RelativePosition', 'Exemplar', 'Colorization')
 HEAD = dict(type='mmdense.Projector', in_channels=8, hidden_channels=16, out_channels=8)
 SMALL = dict(backbone={**BACKBONE, 'num_stages': 1, 'strides': (1,), 'dilations': (1,),
@@ -59,6 +61,10 @@ def method_and_views(name: str, **changes):
                 type='mmdense.CooccurrenceContext', num_words=4))
         method = build_pixel('PixPro', backbone=SMALL['backbone'], **head) if name == 'PixPro' \
             else build_plmoco(backbone=SMALL['backbone'], num_cells=9, **head)
+        views = region_views(4, side=32)
+        views.regions = None
+    elif name in TAUGHT:
+        method = (build_paka if name == 'PaKA' else build_distill)(backbone=SMALL['backbone'])
         views = region_views(4, side=32)
         views.regions = None
     elif name in PRETEXTS:
@@ -108,7 +114,7 @@ def assert_same(method, other, losses, other_losses):
         'processes', 'compile=True with DetCon_B', 'works', 'one graph, the same losses and '
         'weights')),
     'LocationContrast', 'CP2', 'penalty', 'PLMoCo',
-    *(pytest.param(name, marks=pytest.mark.full) for name in ('PixPro', *PRETEXTS))])
+    *(pytest.param(name, marks=pytest.mark.full) for name in ('PixPro', *TAUGHT, *PRETEXTS))])
 def test_the_losses_are_one_graph(name):
     """From the first step on, in which the twin takes the weights over; queue and twin too.
 
@@ -145,7 +151,7 @@ def test_the_step_as_mmengine_compiles_it():
 
 
 @pytest.mark.parametrize('name', ['DenseCL', 'DetConS', 'DetConB', 'LocationContrast', 'CP2',
-                                  'penalty', 'PLMoCo', 'PixPro', *PRETEXTS])
+                                  'penalty', 'PLMoCo', 'PixPro', *TAUGHT, *PRETEXTS])
 @pytest.mark.situation('processes', 'a step that would wait for the GPU', 'works',
                        'nothing in a loss asks for a value')
 def test_losses_never_ask_for_a_value(name):
