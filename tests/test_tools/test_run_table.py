@@ -182,3 +182,16 @@ def test_results_of_another_machine_stand_beside_those_of_this_one(run, commands
         with pytest.raises(SystemExit):
             run('--add', 'bad.json')
         assert f'--add bad.json: {said}' in capsys.readouterr().err
+
+
+def test_weights_that_are_there_are_a_row(run, commands, tmp_path):
+    """Their file is evaluated and stands on the page; no step trains."""
+    (tmp_path / 'w.pth').write_bytes(b'weights')
+    table = tmp_path / 'table.py'
+    table.write_text(table.read_text().replace(
+        "'random', pretrain=None", "'random', pretrain=None, checkpoint='w.pth', "
+        "evaluate='pretrain.py'"))
+    run('--rows', 'random', '--seeds', '0')
+    assert len(commands.run) == 1 and 'w.pth' in commands.run[0]
+    text = (tmp_path / 'work_dirs/tables/table/results.md').read_text()
+    assert '| random | 0 | 0 | 0 |' in text and 'w.pth |' in text

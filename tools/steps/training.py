@@ -121,8 +121,8 @@ def given_weights(row: str, seed: int, checkpoint: str, settings: Settings) -> S
     """
     there = os.path.isfile(checkpoint)
     key = digest('given', file_digest(checkpoint) if there else checkpoint)
-    facts = dict(config=None, options={}, budget=None, processes=1, amp=False, steps=0, images=0,
-                 forwards=0)
+    facts = dict(config=checkpoint, options={}, budget=None, processes=1, amp=False, steps=0,
+                 images=0, forwards=0)
     return Step(row, seed, 'given', settings.folder(row, seed, 'given', key), key, facts, None,
                 lambda: _describe(os.path.relpath(checkpoint)),
                 lambda: require_checkpoint(checkpoint), checkpoint=lambda: checkpoint)
