@@ -59,13 +59,13 @@ class TeacherMaps:
         images: (N, 2) int64, see :func:`identities`.
         maps: (N, L) float16, read by memory map; a row has the maps of all levels, one behind the
             other, each (D, h, w).
-        written: (N,) bool.
+        written: (N,) bool, by memory map as well: a batch changes no more than its own marks.
     """
     folder: Path
     note: dict
     images: np.ndarray
     maps: np.memmap
-    written: np.ndarray
+    written: np.memmap
 
     def __post_init__(self) -> None:
         self.order = np.argsort(self.images[:, 0])
@@ -94,8 +94,8 @@ class TeacherMaps:
                               'tools/cache_teacher.py wrote')
         try:
             note = json.loads((folder / NOTE).read_bytes())
-            images, written = (np.load(folder / name) for name in (IMAGES, WRITTEN))
-            maps = np.load(folder / MAPS, mmap_mode='r+' if writing else 'r')
+            images, mode = np.load(folder / IMAGES), 'r+' if writing else 'r'
+            maps, written = (np.load(folder / name, mmap_mode=mode) for name in (MAPS, WRITTEN))
             length = sum(prod(shape) for shape in note['shapes'])
             problem = None if (note['format'], maps.shape, written.shape, maps.dtype) == (
                 FORMAT, (len(images), length), (len(images),), np.float16) else \
@@ -105,7 +105,7 @@ class TeacherMaps:
         if problem is not None:
             raise UnusableFile(f'{folder}: the teacher maps cannot be read ({problem}); remove the '
                                'folder and run tools/cache_teacher.py again')
-        found = cls(folder, note, images, maps, written.astype(bool))
+        found = cls(folder, note, images, maps, written)
         if not writing and not found.written.all():
             raise WrongValue(f'{folder} has the maps of {int(found.written.sum())} of '
                              f'{len(images)} images; tools/cache_teacher.py goes on where it '
@@ -158,8 +158,8 @@ class TeacherMaps:
                              'in half precision; expected below 65,504')
         self.maps[rows] = maps
         self.maps.flush()
-        self.written[rows] = True
-        write_array(self.written, self.folder / WRITTEN)
+        self.written[rows] = True                   # after the rows themselves are on the disk
+        self.written.flush()
 
     def row(self, path: str) -> np.ndarray:
         """Return the maps (L,) float16 of an image's file.

@@ -112,7 +112,7 @@ class Teacher(nn.Module):
         """
         images = images * std + mean
         if self.bands is not None:
-            images = images[:, list(self.bands)]
+            images = torch.stack([images[:, band] for band in self.bands], 1)   # no index to send
         if images.shape[1] != self.mean.numel():
             raise WrongValue(f'the teacher sees {images.shape[1]} channels and has '
                              f'{self.mean.numel()} numbers of mean and std: teacher.bands chooses '
@@ -120,20 +120,27 @@ class Teacher(nn.Module):
         size = self.input_size(*images.shape[2:])
         if size != images.shape[2:]:
             images = F.interpolate(images, size, mode='bilinear', align_corners=False)
-        images = (images - self.mean) / self.std
+        return self.maps((images - self.mean) / self.std)
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Return the maps (B, D_l, h_l, w_l) of images (B, C, H, W) as the backbone takes them.
+
+        Raises:
+            ValueError: a size that the backbone does not take, or a level that it has not.
+        """
         try:
             maps = backbone_maps(self.backbone, images)
         except AssertionError as error:               # timm's words for a size it was not made for
-            raise WrongValue(f'the teacher does not take an input of {tuple(size)}: {error}; '
-                             'teacher.size sets it, or give the backbone its img_size') from None
+            raise WrongValue(f'the teacher does not take an input of {tuple(images.shape[2:])}: '
+                             f'{error}; teacher.size sets it, or give the backbone its img_size'
+                             ) from None
         return [choose_map(self.backbone, maps, level) for level in self.levels]
 
     def shapes(self, height: int, width: int) -> list[tuple[int, int, int]]:
         """Return (D, h, w) of each level's map of an image (height, width)."""
         black = torch.zeros(1, self.mean.numel(), *self.input_size(height, width),
                             device=self.mean.device)
-        maps = backbone_maps(self.backbone, black)
-        return [tuple(choose_map(self.backbone, maps, level).shape[1:]) for level in self.levels]
+        return [tuple(one.shape[1:]) for one in self.maps(black)]
 
     def key(self) -> str:
         """Return the sha256 of all that makes its maps: weights, structure, input, levels."""

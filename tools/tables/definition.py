@@ -28,7 +28,7 @@ class Row:
 
     Attributes:
         name: is unique in the table.
-        pretrain: config of pretraining, a file or bases; None = random weights.
+        pretrain: config of pretraining, a file or bases; None = random weights, or ``checkpoint``.
         options: changes to it, as ``--cfg-options``.
         evaluate: config of the frozen evaluation; its model has the weights' backbone.
         evaluate_options: changes to that one.
