@@ -98,7 +98,8 @@ def main() -> None:
         teacher, preprocessor = make_teacher(cfg)
         images = source_images(build_training_set(cfg))
     shapes = teacher.shapes(*teacher.size)
-    note = dict(teacher.note(), key=teacher.key(), size=list(teacher.size), shapes=shapes)
+    note = dict(teacher.note(), key=teacher.key(preprocessor.bgr_to_rgb),
+                size=list(teacher.size), shapes=shapes)
     paths = [images.get_data_info(place)['img_path'] for place in range(len(images))]
     print(f'maps {shapes} of {len(paths)} images: {bytes_of(len(paths), shapes) / 1e9:.2f} GB in '
           f'{args.folder}')

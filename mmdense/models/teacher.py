@@ -142,9 +142,14 @@ class Teacher(nn.Module):
                             device=self.mean.device)
         return [tuple(one.shape[1:]) for one in self.maps(black)]
 
-    def key(self) -> str:
-        """Return the sha256 of all that makes its maps: weights, structure, input, levels."""
-        return digest(tensors_digest(self), str(self.backbone), self.bands, self.size, self.levels)
+    def key(self, bgr_to_rgb: bool) -> str:
+        """Return the sha256 of all that makes its maps: weights, structure, input, levels.
+
+        Args:
+            bgr_to_rgb: of the preprocessor that makes the images it sees, the student's.
+        """
+        return digest(tensors_digest(self), str(self.backbone), self.bands, self.size, self.levels,
+                      bgr_to_rgb)
 
     def note(self) -> dict[str, str]:
         """Return what a student's checkpoint says of it."""

@@ -103,7 +103,7 @@ class DenseDistill(DenseSSL):
         self.teacher.check()
         if self.cache is not None:
             note = TeacherMaps.open(self.cache).note
-            if note['key'] != self.teacher.key():
+            if note['key'] != self.teacher.key(self.data_preprocessor.bgr_to_rgb):
                 raise WrongValue(f'{self.cache} has the maps of another teacher or input '
                                  f'({note["name"]}, size {note["size"]}): expected those of '
                                  f'{self.teacher.name}, size {self.teacher.size}')

@@ -150,7 +150,8 @@ def cache(folder, paths, teaching, **changes):
     """Write random maps of some files for a teacher; return them."""
     own = Teacher(**teaching)
     shapes = own.shapes(64, 64)
-    note = {**dict(own.note(), key=own.key(), size=[64, 64], shapes=shapes), **changes}
+    note = {**dict(own.note(), key=own.key(bgr_to_rgb=True), size=[64, 64], shapes=shapes),
+            **changes}
     found = TeacherMaps.begin(folder, note, paths)
     rows = torch.randn(len(paths), 64 * 16).half()
     found.write(torch.arange(len(paths)).numpy(), rows.numpy())
@@ -191,8 +192,11 @@ def test_what_does_not_fit_is_told(files, tmp_path):
     cache(folder, files, teacher())
     images, views = [torch.randn(2, 3, 64, 64)] * 2, views_of(torch.arange(2))
     other = build_distill(cache=folder, teacher=teacher(mean=[1., 2, 3]))
-    with pytest.raises(ValueError, match='maps has the maps of another teacher'):
-        other(images[:1], views.take((0,)), mode='loss')
+    turned = build_distill(cache=folder, data_preprocessor=dict(
+        type='mmdense.ViewsPreprocessor', bgr_to_rgb=False))
+    for wrong in (other, turned):
+        with pytest.raises(ValueError, match='maps has the maps of another teacher'):
+            wrong(images[:1], views.take((0,)), mode='loss')
     with pytest.raises(ValueError, match=r'the view has none; expected 1024, .*LoadTeacherMaps'):
         build_distill(cache=folder)(images[:1], views.take((0,)), mode='loss')
     with pytest.raises(ValueError, match='random weights: name its file, model.teacher.checkpoint'):
