@@ -193,6 +193,14 @@ def measure_step(model: nn.Module, size: int, channels: int, batch: int) -> tupl
     return seconds, sum(n for where, n in saved.items() if where not in weights) / 2 ** 20
 
 
+def held_megabytes(model: nn.Module) -> float:
+    """Return the MiB of a model's weights and buffers, and of the networks no checkpoint has."""
+    methods = [module for module in model.modules() if isinstance(module, DenseSSL)]
+    networks = [model, *(net for method in methods for net in method.unsaved())]
+    return sum(t.numel() * t.element_size() for network in networks
+               for t in network.state_dict().values()) / 2 ** 20
+
+
 def check_cost(model: nn.Module, cfg: Config, facts: RunFacts) -> Iterator[Finding]:
     """Measure small steps here: what they reach, and what the run will take."""
     if not isinstance(model, (DenseSSL, BaseSelfSupervisor)):
@@ -215,7 +223,7 @@ def check_cost(model: nn.Module, cfg: Config, facts: RunFacts) -> Iterator[Findi
     per_image = max((seconds - half_s) / slope, seconds / small / 4)
     step = seconds + per_image * (facts.per_process - small)
     memory = megabytes + max((megabytes - half_mb) / slope, 0) * (facts.per_process - small)
-    state = sum(t.numel() * t.element_size() for t in model.state_dict().values()) / 2 ** 20
+    state = held_megabytes(model)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad) * 4 / 2 ** 20
     device = 'the GPU here' if torch.cuda.is_available() else f'{torch.get_num_threads()} CPU cores'
     hours = step * facts.iterations / 3600

@@ -263,6 +263,10 @@ class DenseSSL(BaseModel):
         """
         return self.encode(images)
 
+    def unsaved(self) -> list[nn.Module]:
+        """Return the networks that are held in a step and that no checkpoint has."""
+        return []
+
     def random_targets(self, inputs: list[Tensor], views: Views) -> Views:
         """Return the geometry of random views with what the loss needs of them, to try a step.
 

@@ -114,6 +114,10 @@ class DenseDistill(DenseSSL):
         """Return the map (B, C, h, w) of images (B, 3, H, W) with the fewest cells that learn."""
         return min(encode_maps(self, images, self.levels), key=lambda one: one.shape[2:].numel())
 
+    def unsaved(self) -> list[nn.Module]:
+        """Return the teacher, which has no backbone any more once its maps come from files."""
+        return [self.teacher]
+
     def project(self, images: Tensor) -> list[Tensor]:
         """Return the student's maps (B, D_l, h_l, w_l) of images (B, 3, H, W)."""
         maps = encode_maps(self, images, self.levels)

@@ -21,6 +21,7 @@ from references import alignment as loops
 from references import distill as slow
 from references.tiny import moco_config, views_of
 
+from mmdense.engine.check import held_megabytes
 from mmdense.engine.teacher_note_hook import notes_of
 from mmdense.models.random_batch import random_batch_for
 from mmdense.models.teacher import Teacher
@@ -144,6 +145,18 @@ def test_beside_another_task_on_one_backbone():
     assert method.double().tasks['taught'].teacher.mean.dtype == torch.double
     assert notes_of(method) == {'tasks.taught': dict(
         name='small', licence='Apache-2.0', checkpoint=weights())}
+
+
+def test_the_memory_of_a_run_counts_the_teacher(files, tmp_path):
+    """Unless its maps come from files, which a step shows."""
+    cache(tmp_path / 'maps', files, teacher())
+    live, cached = build_distill(), build_distill(cache=str(tmp_path / 'maps'))
+    taught = sum(t.numel() * t.element_size() for t in live.teacher.state_dict().values())
+    alone = sum(t.numel() * t.element_size() for t in live.state_dict().values())
+    assert held_megabytes(live) * 2 ** 20 == alone + taught > 1.1 * alone
+    images, views = random_batch_for(cached, 2, 64)
+    cached(images, views, mode='loss')
+    assert held_megabytes(cached) * 2 ** 20 < 1.01 * alone
 
 
 def cache(folder, paths, teaching, **changes):
