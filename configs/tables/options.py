@@ -2,7 +2,7 @@
 
 Generated scenes, one seed; the auto recipe at 400 steps of 32 images of 64 pixels, as methods.py,
 whose rows of PLMoCo, EDMoCo and PLEDMoCo are the ones without.
-Run: seed 0, all rows but two, docs/benchmarks/small/options.json.
+Run: seed 0, docs/benchmarks/small/options.json.
 Data: data/shapes, generated on first use.
 Command: python tools/run_table.py configs/tables/options.py --processes 1 \
     --add docs/benchmarks/small/methods.json
